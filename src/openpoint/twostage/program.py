@@ -322,13 +322,18 @@ class TwoStageProgram(Protocol[F, S]):
         ...
 
     def better_bounds(
-        self, decision: Floats, realisation: Floats, checks: float = 0, gap: float = 0.0
+        self,
+        decision: Floats,
+        realisation: Floats,
+        programs: float = 0,
+        gap: float = 0.0,
+        stop: Callable[[], bool] = never,
     ) -> tuple[float, float]:
         """Bounds of the cost that take longer than those of `recourse_bounds`.
 
         Args:
-            checks: 0, or how often a program with integers that takes the place of the recourse may ask whether to
-                stop; the upper bound is inf where there is none. gap: relative one to which it is solved.
+            programs: 0, or most linear programs of a search that takes the place of the recourse and goes on where it
+                ended; the upper bound is inf where there is none. gap: relative one to which it is solved.
         """
         ...
 
@@ -386,7 +391,12 @@ class PlainRecourse:
         return None
 
     def better_bounds(
-        self, decision: Floats, realisation: Floats, checks: float = 0, gap: float = 0.0
+        self,
+        decision: Floats,
+        realisation: Floats,
+        programs: float = 0,
+        gap: float = 0.0,
+        stop: Callable[[], bool] = never,
     ) -> tuple[float, float]:
         """None are known."""
         return -np.inf, np.inf

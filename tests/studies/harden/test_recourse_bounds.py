@@ -10,6 +10,9 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from openpoint.grid import files
+from openpoint.network import build_network
+from openpoint.network.limits import Limits
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.model import BudgetRounding, HardenProgram
@@ -136,7 +139,7 @@ def passive_program(seed: int) -> HardenProgram:
 def test_a_program_over_trees_says_what_is_shed() -> None:
     """docs/methods.md M28: also where taps beside the sources raise or lower voltages, seen from either end."""
     closed = shed = 0
-    for seed in (*range(24), 52, 98, 199):
+    for seed in (*range(24), 52, 68, 98, 199):  # of 68, buses without service may feed each other in a loop
         program = passive_program(seed)
         nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
         restoration_bounds = program._restoration_bounds
@@ -157,6 +160,27 @@ def test_a_program_over_trees_says_what_is_shed() -> None:
             closed += bool(upper - lower <= 1e-3 * (1.0 + exact))
     assert shed >= 10
     assert closed >= 12
+
+
+def test_a_search_over_trees_agrees_with_all_of_them() -> None:
+    """docs/methods.md M28: on 33 buses, where chains are long, and leaves hang at them."""
+    network = Limits(v_min_pu=0.93).applied(build_network(files.load("baran33")))
+    n, e = network.n_terminals, network.n_conductors
+    rng, none, shed = random.Random(3), np.zeros(0, dtype=np.int64), 0
+    for _ in range(20):
+        whole = np.ones(e, dtype=np.bool_)
+        whole[rng.sample(range(e), 3)] = False
+        all_trees, search = (
+            RestorationBounds(network, np.arange(e), none, (0.0, 0.0), np.zeros(0), np.full(n, 14.0), 0)
+            for _ in range(2)
+        )
+        best = all_trees._by_trees(whole, 2_000)
+        if best > all_trees._below(whole, np.zeros(e), np.zeros(e)) + 1e-3:
+            found = search._by_program(whole, np.inf, 0.0)
+            assert found == pytest.approx(best, rel=2e-5, abs=1e-4)
+            assert search._above(whole[None, :])[0] >= best
+            shed += 1
+    assert shed >= 3
 
 
 def test_a_limit_ends_the_bounds_of_many_disasters_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ from openpoint.twostage.program import (
     SavingBound,
     SecondStage,
 )
-from openpoint.twostage.risk import Expectation, Risk, probability_set
+from openpoint.twostage.risk import Expectation, Risk, WorstCase, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Budget, Scenarios, Uncertainty
 from openpoint.twostage.workers.pool import never
 
@@ -247,12 +247,17 @@ class HardenProgram(PlainProgram):
         return self._restoration_bounds.cuts(decision, realisations, stop)
 
     def better_bounds(
-        self, decision: Floats, realisation: Floats, checks: float = 0, gap: float = 0.0
+        self,
+        decision: Floats,
+        realisation: Floats,
+        programs: float = 0,
+        gap: float = 0.0,
+        stop: Callable[[], bool] = never,
     ) -> tuple[float, float]:
-        """By all spanning trees, the best that exchanges find, or a program over them, where no generator is bought."""
-        if (decision[len(self.lines) :] > 0.5).any() or (checks and not self._restoration_bounds.has_program):
+        """By all spanning trees, the best that exchanges find, or a search over them, where no generator is bought."""
+        if (decision[len(self.lines) :] > 0.5).any() or (programs and not self._restoration_bounds.has_program):
             return 0.0, np.inf
-        return self._restoration_bounds.improve(decision, realisation, checks, gap)
+        return self._restoration_bounds.improve(decision, realisation, programs, gap, stop)
 
     def tree(self, decision: Floats, broken: Floats) -> Bools:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""
@@ -263,7 +268,8 @@ class HardenProgram(PlainProgram):
         net = self.network
         voll = self.voll_usd_per_kw * net.s_base_kva
         backup = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
-        return RestorationBounds(net, self.lines, self.buses, backup, self.root_w, voll, self.generators_most)
+        worst = isinstance(self.risk, WorstCase)
+        return RestorationBounds(net, self.lines, self.buses, backup, self.root_w, voll, self.generators_most, worst)
 
     def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """What to buy, within numbers and money."""

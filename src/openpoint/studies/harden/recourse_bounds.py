@@ -16,7 +16,7 @@ Theory: docs/methods.md M28, M29, M30.
 
 from __future__ import annotations
 
-import itertools
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
@@ -27,11 +27,12 @@ from scipy.sparse.csgraph import connected_components
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.islands import nominal_demand
+from openpoint.graph import forest
 from openpoint.network import Network
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.flow_bound import MARGIN, FlowBound
-from openpoint.studies.harden.tree_program import tree_program
+from openpoint.studies.harden.tree_program import TreeProgram, TreeSearch
 from openpoint.studies.harden.trees import (
     KEPT,
     feeder_of,
@@ -44,7 +45,7 @@ from openpoint.studies.harden.trees import (
     violation,
 )
 from openpoint.twostage.program import RecourseBounds
-from openpoint.twostage.workers.pool import never
+from openpoint.twostage.workers.pool import never, remembered
 
 PIECE = 20
 """Disasters between two questions whether to stop."""
@@ -53,8 +54,8 @@ TREES_FEW, TREES_MOST, TREES_PRICED = 1_000, 20_000, 200
 them, those of the lowest bounds, are priced by a linear program."""
 OPEN_MOST = 1_000
 """Disasters for which flows and trees are looked at in one evaluation, those with the widest bounds."""
-SLACK = 1e-3
-"""By how much, as a share, trees may cost more than the best that is known, to be looked at."""
+SEARCHES_KEPT = 100
+"""Searches over trees that can go on where they ended, those last used: a few MB each."""
 SMALL = 1e-7
 """Share of a load, and of the value of all of it, that is the tolerance of a program."""
 CLOSED = 1e-9
@@ -73,6 +74,7 @@ class RestorationBounds:
         root_w: (G) squared voltage that a generator holds where it forms an island.
         voll_usd: (N) value of lost load, per unit of power.
         generators_most: generators that may be bought.
+        worst: whether the disaster that costs most counts alone: then no other is looked at.
     """
 
     network: Network
@@ -82,10 +84,12 @@ class RestorationBounds:
     root_w: Floats
     voll_usd: Floats
     generators_most: int
+    worst: bool = False
     _parts: dict[bytes, Ints] = field(default_factory=dict, init=False)
     _searched: set[bytes] = field(default_factory=set, init=False)
     _by_tree: dict[bytes, tuple[float, Bools, float]] = field(default_factory=dict, init=False)
     _islands: dict[bytes, float] = field(default_factory=dict, init=False)
+    _programs: OrderedDict[bytes, TreeSearch] = field(default_factory=OrderedDict, init=False)
 
     def __post_init__(self) -> None:
         net = self.network
@@ -153,14 +157,15 @@ class RestorationBounds:
                 touches[net.terminal_fr[self.lines]] | touches[net.terminal_to[self.lines]]
             )
             matters[row, count:] = touches[self.buses]
-        for open_row in np.flatnonzero(self._above(whole) - saved > lower + CLOSED * np.maximum(1.0, lower)):
+        settled = np.full(k, lower.max(initial=0.0)) if self.worst else lower
+        for open_row in np.flatnonzero(self._above(whole) - saved > settled + CLOSED * np.maximum(1.0, settled)):
             if stop():
                 break
-            self._search(whole[open_row])
+            self._search(whole[open_row], enough=float(settled[open_row]) + float(saved[open_row]))
         upper, least = np.maximum(self._above(whole) - saved, lower), lower.copy()
-        rest = upper - lower - CLOSED * np.maximum(1.0, lower)
+        rest = upper - settled - CLOSED * np.maximum(1.0, settled)
         for open_row in [row for row in np.argsort(-rest, kind="stable")[:OPEN_MOST] if rest[row] > 0.0]:
-            if stop():
+            if stop() or (self.worst and upper[open_row] <= least.max() * (1.0 + CLOSED)):
                 break
             dead = self._part_of(whole[open_row])
             dead = (dead > 0) & ~np.isin(dead, dead[self.buses[built]])
@@ -186,10 +191,12 @@ class RestorationBounds:
             slopes[k, :count], slopes[k, count:] = np.where(broken > 0.5, cut.branch, 0.0)[self.lines], cut.place
         return values, slopes
 
-    def improve(self, decision: Floats, broken: Floats, checks: float, gap: float) -> tuple[float, float]:
+    def improve(
+        self, decision: Floats, broken: Floats, programs: float, gap: float, stop: Callable[[], bool] = never
+    ) -> tuple[float, float]:
         """Bounds of the cost after a disaster (E) at a decision without generators that take longer to find: by all
         spanning trees where they are not too many, else a tree by exchanges that look at the price of shedding, and a
-        mixed-integer program to a relative gap, within so many checks of its solver."""
+        search over trees to a relative gap, within so many linear programs."""
         count = len(self.lines)
         hardened = np.zeros(self.network.n_conductors, dtype=np.bool_)
         hardened[self.lines[decision[:count] > 0.5]] = True
@@ -197,30 +204,37 @@ class RestorationBounds:
         lower = self._by_trees(whole, TREES_MOST)
         if lower == 0.0:
             self._search(whole, thorough=True)
-            if checks:
-                lower = self._by_program(whole, checks, gap)
+            if programs:
+                lower = self._by_program(whole, programs, gap, stop)
         return lower, float(self._above(whole[None, :])[0])
 
-    def _by_program(self, whole: Bools, checks: float, gap: float) -> float:
-        """A lower bound of the cost without generators by the program over spanning trees, the best found of which is
-        kept."""
-        net, part, feeder = self.network, self._part_of(whole), self._feeder
+    def _by_program(self, whole: Bools, programs: float, gap: float, stop: Callable[[], bool] = never) -> float:
+        """A lower bound of the cost without generators by the search over spanning trees, which goes on where it ended;
+        the best tree that it finds is kept."""
+        net, part = self.network, self._part_of(whole)
         live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
-        lost, asked = float(self._value[part > 0].sum()), itertools.count()
-        form, branch = tree_program(feeder, live, self._root, self._flows.distance(whole))
-        most = (float(self._above(whole[None, :])[0]) - lost) * (1.0 + SLACK) + SMALL * float(self._value.sum())
-        form = form.with_inequalities(sp.csr_array(form.c[None, :]), np.array([most]))
-        answer = HighsModel(form).solve(integral=True, gap=gap, cold=True, stop=lambda: next(asked) >= checks)
-        if answer.x is not None:
+        lost = float(self._value[part > 0].sum())
+
+        def found(fed: Bools) -> float:
+            # Buses whose load is all shed may feed each other in a loop there.
+            order = np.argsort(np.where(self._fixed, 0, np.where(fed, 1, 2)), kind="stable")
+            order = order[live[order]]
             tree = np.zeros(len(live), dtype=np.bool_)
-            tree[branch[answer.x[: len(branch)] > 0.5]] = True
-            if (
-                tree.sum() == spanned(feeder, tree).sum() == spanned(feeder, live).sum()
-                and tree[live & self._fixed].all()
-            ):
-                self._keep(tree | (whole & self._fixed & ~live), lost + self._priced(tree))
-        bound = answer.bound - MARGIN * max(1.0, abs(answer.bound)) - SMALL * float(self._value.sum())
-        return lost + max(bound, 0.0) if np.isfinite(bound) else 0.0
+            tree[order[forest(len(part), self._feeder.fr[order], self._feeder.to[order])]] = True
+            if np.any(live & self._fixed & ~tree):
+                return np.inf
+            cost = self._priced(tree)
+            self._keep(tree | (whole & self._fixed & ~live), lost + cost)
+            return cost
+
+        def begun() -> TreeSearch:
+            return TreeSearch(TreeProgram(self._feeder, live, self._root, self._flows.distance(whole)))
+
+        best = float(self._above(whole[None, :])[0]) - lost
+        search = remembered(self._programs, live.tobytes(), begun, SEARCHES_KEPT)
+        bound = search.bound(best, programs, gap, found, stop)
+        bound -= MARGIN * max(1.0, abs(bound)) + SMALL * float(self._value.sum())
+        return lost + max(bound, 0.0)
 
     def _by_trees(self, whole: Bools, most: int) -> float:
         """A lower bound of the cost without generators by all spanning trees of the part with the sources, the best of
@@ -389,11 +403,12 @@ class RestorationBounds:
             upper[rows] = np.where(strays < 0.5, self._costs, np.inf).min(axis=1)
         return upper
 
-    def _search(self, whole: Bools, *, thorough: bool = False) -> None:
-        """A tree of the part with the sources, kept where it is better than those known."""
+    def _search(self, whole: Bools, *, thorough: bool = False, enough: float = 0.0) -> None:
+        """A tree of the part with the sources, kept where it is better than those known, if these cost more than is
+        enough."""
         net, part, key = self.network, self._part_of(whole), whole.tobytes() + bytes([thorough])
         lost, known = float(self._value[part > 0].sum()), float(self._above(whole[None, :])[0])
-        if key in self._searched or known <= lost:
+        if key in self._searched or known <= max(lost, enough):
             return
         self._searched.add(key)
         live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)

@@ -1,142 +1,477 @@
 """The spanning trees of the part of a grid with its sources, after one disaster, as a mixed-integer linear program.
 
-One branch feeds each bus: fewer integers say that than say what an island is. With x = 1 for an arc from a bus to one
-that it feeds, P and Q along it, w the squared voltages and V = x w the one at its tail, at a source a number,
+Buses where three branches or more meet, leaves pruned, are forks, and so is the source; a chain is what lies between
+two of them, with all that hangs at it. A tree feeds each fork over one chain, z = 1, all of whose load is fed from the
+fork before; a chain that feeds no fork is open somewhere, and fed from both ends. With s the share of a load that is
+served, of a chain that feeds a fork, or from one of the two ends, P and Q what passes on to the fork, w the squared
+voltages of forks, V = z w the one before a chain that feeds, and D the drops by Σ 2 (r p + x q) s and by P and Q,
 
-    min  Σ price p shed      Σ x = 1 over the arcs into each bus;  x + x' ≤ 1 of a branch
-    s.t. P and Q balanced with the load that is not shed;   0 ≤ P, Q ≤ most x;   ratings kept by x
-         w = Σ (V − 2 (r P + x Q)) over the arcs into a bus;   w̲ x ≤ V − 2 (r P + x Q)
-         w̲ x ≤ V ≤ w̄ x,   w̲ (1 − x) ≤ w − V ≤ w̄ (1 − x)
+    min  Σ price p (1 − Σ s)      Σ z = 1 over the chains into each fork;  s ≤ z;  s + s' ≤ 1 − z − z' where it is open
+    s.t. P and Q balanced at each fork;   0 ≤ P, Q ≤ most z;   ratings kept by z, by 1 − z
+         w ≤ Σ (V − D) over the chains into a fork;   w̲ z ≤ V − D;   w̲ (1 − z) ≤ w − V − D where it is open
+         V ≤ w_source z − 2 ρ (P + Σ p s)
 
-A path carries what its end takes and the loads along it, too. With ρ the distances of `FlowBound`, and C the buses from
-the last one with a choice of feeding branches up to the tail, and all that hangs at them alone,
-
-    V  ≤  w_source x − 2 ρ P − Σ_C 2 ρ_i p_i (x − shed_i)
+with ρ the distances of `FlowBound`. Where a chain is open is said by integers of its own, one a bus: without them what
+is least on each side is served from there, the nearest first, and one bus of it from both. So they are few that matter,
+and are branched on last.
 
 Theory: docs/methods.md M28.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, final
+
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.islands import CORNERS
 from openpoint.graph import bridges
-from openpoint.solvers.base import StandardForm
+from openpoint.solvers.base import StandardForm, Status
+from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.trees import Feeder, spanned, walk
+from openpoint.twostage.workers.pool import never
+
+WHOLE = 1e-6
+"""Largest distance of an integer from a whole number."""
+LOOKED_AT, RELIABLE = 8, 2
+"""Integers that are tried at a node, and how often one is tried before what it gained is believed."""
+Row = dict[int, float]
 
 
-def tree_program(feeder: Feeder, live: Bools, root: int, distance: Floats) -> tuple[StandardForm, Ints]:
-    """The program over the live branches (E) of a grid of loads alone, and the branch of each arc.
+class Reached(NamedTuple):
+    """A bus that is reached from another one over a branch; −1 for the fork at the end of a chain."""
 
-    Its first columns are the x of the arcs. `distance`: (N) from the sources, see `FlowBound`.
+    bus: int
+    before: int
+    branch: int
+
+
+class Chain(NamedTuple):
+    """Buses between two forks, from the first to the second; `forced`: it feeds the second in every tree."""
+
+    ends: tuple[int, int]
+    branches: list[int]
+    buses: list[int]
+    forced: bool
+
+
+@final
+class Skeleton:
+    """The live branches of the part with the sources: forks, chains, and all that hangs at buses, in every tree."""
+
+    def __init__(self, feeder: Feeder, live: Bools, root: int) -> None:
+        order, _, edge = walk(feeder, spanned(feeder, live), root)
+        fr, to = feeder.fr, feeder.to
+        inside = np.zeros(len(feeder.p), dtype=np.bool_)
+        inside[order] = True
+        on = np.flatnonzero(live & (fr != to) & inside[fr]).tolist()
+        self.buses, self.fr, self.to, self._edge, self.root = [int(bus) for bus in order], fr, to, edge, root
+        self._around: dict[int, list[int]] = {bus: [] for bus in self.buses}
+        for e in on:
+            self._around[int(fr[e])].append(e)
+            self._around[int(to[e])].append(e)
+        self.hanging: dict[int, list[Reached]] = {bus: [] for bus in self.buses}
+        self.always = self._prune()
+        rest = [e for e in on if e not in self.always]
+        self._bridge = {e for e, needed in zip(rest, bridges(len(feeder.p), fr[rest], to[rest])) if needed}
+        self.forks = [bus for bus in self.buses if self._around[bus] and (bus == root or len(self._around[bus]) > 2)]
+        self.chains = list(self._chains())
+
+    def _prune(self) -> set[int]:
+        """Take off leaves, again and again; the branches that led to them."""
+        off = set[int]()
+        leaves = [bus for bus in self.buses if bus != self.root and len(self._around[bus]) == 1]
+        while leaves:
+            bus = leaves.pop()
+            e = self._around[bus].pop()
+            before = self._other(e, bus)
+            off.add(e)
+            self._around[before].remove(e)
+            self.hanging[before].append(Reached(bus, before, e))
+            if before != self.root and len(self._around[before]) == 1:
+                leaves.append(before)
+        return off
+
+    def _other(self, e: int, bus: int) -> int:
+        return int(self.to[e]) if int(self.fr[e]) == bus else int(self.fr[e])
+
+    def _chains(self) -> Iterator[Chain]:
+        seen = set[int]()
+        for first, e in [(fork, e) for fork in self.forks for e in self._around[fork]]:
+            if e in seen:
+                continue
+            branches, buses, bus = [e], list[int](), self._other(e, first)
+            while bus != self.root and len(self._around[bus]) == 2:
+                buses.append(bus)
+                branches.append(next(f for f in self._around[bus] if f != branches[-1]))
+                bus = self._other(branches[-1], bus)
+            seen.update(branches)
+            forced = e in self._bridge
+            ahead = self._edge[(buses or [bus])[0]] == e if forced else bus != self.root
+            if not ahead:
+                first, bus, branches, buses = bus, first, branches[::-1], buses[::-1]
+            yield Chain((first, bus), branches, buses, forced)
+
+    def below(self, bus: int) -> list[Reached]:
+        """All that hangs at a bus, the nearer first."""
+        found = list(self.hanging[bus])
+        for each in found:
+            found += self.hanging[each.bus]
+        return found
+
+    def along(self, chain: Chain, side: int) -> list[Reached]:
+        """The buses of a chain, seen from one of its ends, with all that hangs at them, and the other end."""
+        step = 1 - 2 * side
+        found, before = list[Reached](), chain.ends[side]
+        for bus, branch in zip(chain.buses[::step], chain.branches[::step]):
+            found += [Reached(bus, before, branch), *self.below(bus)]
+            before = bus
+        return [*found, Reached(-1, before, chain.branches[::step][-1])]
+
+
+@final
+@dataclass
+class _Served:
+    """Loads that are fed together from a bus: columns of their shares, and the drops that they cause.
+
+    Attributes:
+        reached: buses. columns: of each, −1 for none. p, q: (B) coefficients. path: (B, B) branches to each bus.
+        drop: (B, B) drop at a bus by what another one takes; r, x: of the last one, by active and reactive power.
     """
-    branch, tail, head, below = _arcs(feeder, live, root)
-    inner, count = np.unique(head), len(head)
-    buses, number = len(inner), np.full(len(feeder.p), -1)
-    number[inner] = np.arange(buses)
-    into, out = _incidence(number[head], buses), _incidence(number[tail], buses)
-    ahead = feeder.to[branch] == head
-    scale = np.where(ahead, 1.0 / feeder.ratio[branch], feeder.ratio[branch])
-    back = 2.0 * np.where(ahead, 1.0, feeder.ratio[branch])
-    drop_p, drop_q = _diag(back * feeder.r[branch]), _diag(back * feeder.x[branch])
-    held = np.where(ahead, feeder.held[feeder.fr_at[branch]], feeder.held[feeder.to_at[branch]])
-    top = float(np.max((held * scale)[tail == root]))
-    high, low = np.minimum(feeder.high, top), feeder.low
-    p, q = feeder.p[inner], feeder.q[inner]
-    each = _diag(np.ones(count))
-    first, later = each[tail == root], each[tail != root]
-    both = np.flatnonzero(np.bincount(branch, minlength=len(live)) == 2)
-    along = _along(feeder, tail, head, branch, below, distance, root)
-    own, relieved = along.sum(axis=1), -along[:, inner]
-    # Columns: x, P, Q, V of each arc, then w and shed of each bus.
-    equal = [
-        ([into, None, None, None, None, None], 1.0),
-        ([None, into - out, None, None, None, _diag(p)], p),
-        ([None, None, into - out, None, None, _diag(q)], q),
-        ([None, -into @ drop_p, -into @ drop_q, into @ _diag(scale), -_diag(np.ones(buses)), None], 0.0),
-        ([-first @ _diag(held), None, None, first, None, None], 0.0),
-    ]
-    most = [
-        ([_incidence(branch, len(live))[both], None, None, None, None, None], 1.0),
-        ([-p.sum() * each, each, None, None, None, None], 0.0),
-        ([-q.sum() * each, None, each, None, None, None], 0.0),
-        ([_diag(low[head]), drop_p, drop_q, -_diag(scale), None, None], 0.0),
-        ([later @ _diag(low[tail]), None, None, -later, None, None], 0.0),
-        ([-later @ _diag(high[tail]), None, None, later, None, None], 0.0),
-        ([-later @ _diag(low[tail]), None, None, later, -later @ out.T, None], -low[tail[tail != root]]),
-        ([later @ _diag(high[tail]), None, None, -later, later @ out.T, None], high[tail[tail != root]]),
-        ([later @ _diag(own - top), later @ _diag(2.0 * distance[tail]), None, later, None, later @ relieved], 0.0),
-    ]
-    reach = feeder.reach[branch]
-    tight = each[reach < np.hypot(p.sum(), q.sum())]
-    for side in (2.0 * np.arange(CORNERS // 4) + 1.0) * np.pi / CORNERS:
-        most.append(([-tight @ _diag(reach), np.cos(side) * tight, np.sin(side) * tight, None, None, None], 0.0))
-    rows, columns = [*equal, *most], 4 * count + 2 * buses
-    free = _diag(np.ones(columns))
-    shares = sp.vstack([free[:count], free[-buses:]])
-    a = sp.csc_array(sp.vstack([sp.block_array([row for row, _ in rows]), shares, -free]))
-    heights = [next(block.shape[0] for block in row if block is not None) for row, _ in rows]
-    sides = [np.broadcast_to(side, (height,)) for (_, side), height in zip(rows, heights)]
-    b = np.concatenate([*sides, np.ones(count + buses), np.zeros(columns)])
-    c = np.zeros(columns)
-    c[-buses:] = feeder.price[inner] * p
-    zero = sum(heights[: len(equal)])
-    return StandardForm(c, 0.0, a, b, zero, len(b) - zero, (), np.arange(count), {}), branch
+
+    reached: list[Reached]
+    columns: list[int]
+    p: Floats
+    q: Floats
+    path: Floats
+    drop: Floats
+    r: Floats
+    x: Floats
+
+    def row(self, factor: Floats) -> Row:
+        """Σ factor · share."""
+        return {c: float(f) for c, f in zip(self.columns, factor) if c >= 0 and f}
+
+    @property
+    def leaves(self) -> list[int]:
+        """Places of the buses from which no other one is reached: where voltages are lowest."""
+        passed = {each.before for each in self.reached}
+        return [k for k, each in enumerate(self.reached) if each.bus not in passed]
 
 
-def _diag(values: NDArray[np.floating]) -> sp.csr_array:
-    return sp.csr_array(sp.diags_array(values))
+@final
+@dataclass
+class TreeProgram:
+    """The program over the live branches of a grid of loads alone; its integers are those of chains, then of buses."""
+
+    feeder: Feeder
+    live: Bools
+    root: int
+    distance: Floats
+    form: StandardForm = field(init=False)
+    first: int = field(init=False)
+    _costs: list[float] = field(default_factory=list, init=False)
+    _most: list[float] = field(default_factory=list, init=False)
+    _rows: tuple[list[tuple[Row, float]], list[tuple[Row, float]]] = field(default=([], []), init=False)
+    _chosen: list[tuple[Chain, list[int], list[dict[int, int]]]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._rows = [], []
+        skeleton = self._skeleton = Skeleton(self.feeder, self.live, self.root)
+        inner = np.array(skeleton.buses[1:], dtype=np.int64)
+        feeder = self.feeder
+        self._value = feeder.price * np.maximum(feeder.p, 0.0)
+        self._p_all, self._q_all = float(feeder.p[inner].sum()), float(feeder.q[inner].sum())
+        self._low = float(feeder.low[inner[0]])
+        firsts = np.flatnonzero(self.live & ((feeder.fr == self.root) != (feeder.to == self.root)))
+        self._top = max(self._held(int(e)) for e in firsts)
+        forks = [fork for fork in skeleton.forks if fork != self.root]
+        self._w = {fork: self._column(most=self._top) for fork in forks}
+        self._into: dict[int, tuple[Row, Row, Row, Row]] = {fork: ({}, {}, {}, {self._w[fork]: 1.0}) for fork in forks}
+        integers, places = list[int](), list[int]()
+        for bus in {self.root, *forks}:
+            self._add_hanging(bus)
+        for chain in skeleton.chains:
+            self._add_chain(chain, integers, places)
+        for fork in forks:
+            number, p, q, voltage = self._into[fork]
+            self._rows[0].extend([(number, 1.0), (p, 0.0), (q, 0.0)])
+            self._rows[1].extend([(voltage, 0.0), ({self._w[fork]: -1.0}, -self._low)])
+        self.first = len(integers)
+        self.form = self._made(np.array(integers + places, dtype=np.int64))
+
+    def tree(self, x: Floats) -> Bools:
+        """(E) branches of the tree of a point whose chains feed or do not; one that is open is so where most stays."""
+        tree = np.zeros(len(self.live), dtype=np.bool_)
+        tree[list(self._skeleton.always)] = True
+        for chain, feeds, shares in self._chosen:
+            tree[chain.branches] = True
+            if not chain.forced and not any(z >= 0 and x[z] > 0.5 for z in feeds):
+                near, far = (
+                    np.array([self._value[b] * x[side[b]] if b in side else 0.0 for b in chain.buses])
+                    for side in shares
+                )
+                kept = [near[:k].sum() + far[k:].sum() for k in range(len(chain.branches))]
+                tree[chain.branches[int(np.argmax(kept))]] = False
+        return tree
+
+    def _column(self, cost: float = 0.0, most: float = np.inf) -> int:
+        self._costs.append(cost)
+        self._most.append(most)
+        return len(self._costs) - 1
+
+    def _share(self, bus: int) -> int:
+        """A column of the share served of a bus; −1 for a bus without load."""
+        return self._column(-float(self._value[bus]), 1.0) if bus >= 0 and self.feeder.p[bus] > 0.0 else -1
+
+    def _less(self, row: Row, right: float = 0.0, **more: Row) -> None:
+        """Keep row + Σ more ≤ right."""
+        for each in more.values():
+            for column, factor in each.items():
+                row[column] = row.get(column, 0.0) + factor
+        self._rows[1].append((row, right))
+
+    def _held(self, e: int) -> float:
+        """Squared voltage behind the transformer of a branch at the source."""
+        feeder, ahead = self.feeder, int(self.feeder.fr[e]) == self.root
+        held = float(feeder.held[feeder.fr_at[e] if ahead else feeder.to_at[e]])
+        return held / float(feeder.ratio[e]) if ahead else held * float(feeder.ratio[e])
+
+    def _served(self, start: int, reached: list[Reached]) -> _Served:
+        feeder, count = self.feeder, len(reached)
+        place, path, r, x = {start: -1}, np.eye(count), np.zeros(count), np.zeros(count)
+        for k, (bus, before, e) in enumerate(reached):
+            place[bus] = k
+            if place[before] >= 0:
+                path[k] += path[place[before]]
+            back = 2.0 if int(feeder.fr[e]) == before else 2.0 * float(feeder.ratio[e])
+            r[k], x[k] = back * feeder.r[e], back * feeder.x[e]
+        at = np.array([each.bus for each in reached])
+        p, q = (np.where(at >= 0, each[at], 0.0) for each in (feeder.p, feeder.q))
+        by_p, by_q = (path * r) @ path.T, (path * x) @ path.T
+        columns = [self._share(each.bus) for each in reached]
+        return _Served(reached, columns, p, q, path, by_p * p + by_q * q, by_p[:, -1], by_q[:, -1])
+
+    def _add_hanging(self, bus: int) -> None:
+        """All that hangs at a fork, or at the source, where each branch has a voltage of its own."""
+        skeleton, own = self._skeleton, list[_Served]()
+        if bus != self.root:
+            column = self._share(bus)
+            if column >= 0:
+                self._take(bus, {column: float(self.feeder.p[bus])}, {column: float(self.feeder.q[bus])})
+            below = skeleton.below(bus)
+            own += [self._served(bus, below)] if below else []
+        else:
+            own += [self._served(bus, [each, *skeleton.below(each.bus)]) for each in skeleton.hanging[bus]]
+        for served in own:
+            self._feed(bus, served)
+
+    def _take(self, bus: int, p: Row, q: Row) -> None:
+        """Take power from a fork."""
+        if bus != self.root:
+            for row, taken in zip(self._into[bus][1:], (p, q)):
+                for column, factor in taken.items():
+                    row[column] = row.get(column, 0.0) - factor
+
+    def _feed(self, bus: int, served: _Served, z: int = -1, v: Row | None = None) -> None:
+        """Feed what hangs at a fork, or a chain from one end where it is open: where z, of voltage v, is 0."""
+        self._take(bus, served.row(served.p), served.row(served.q))
+        for k in served.leaves:
+            if bus == self.root:
+                held = self._held(served.reached[0].branch) - self._low
+                self._less(served.row(served.drop[k]), held, z={z: held} if z >= 0 else {})
+            else:
+                less = {} if v is None else {**v, z: -self._low}
+                self._less(served.row(served.drop[k]), -self._low, w={self._w[bus]: -1.0}, v=less)
+        self._keep_ratings(served, {z: 1.0} if z >= 0 else {}, 1.0)
+
+    def _keep_ratings(self, served: _Served, share: Row, right: float, passed: tuple[int, int] | None = None) -> None:
+        for k, each in enumerate(served.reached):
+            reach = float(self.feeder.reach[each.branch])
+            if reach >= np.hypot(self._p_all, self._q_all):
+                continue
+            for side in (2.0 * np.arange(CORNERS // 4) + 1.0) * np.pi / CORNERS:
+                a, b = float(np.cos(side)), float(np.sin(side))
+                beyond = served.path[:, k] * (a * served.p + b * served.q)
+                more = {passed[0]: a, passed[1]: b} if passed and served.path[-1, k] else {}
+                given = {z: factor * reach for z, factor in share.items()}
+                self._less(served.row(beyond), right * reach, more=more, given=given)
+
+    def _add_chain(self, chain: Chain, integers: list[int], places: list[int]) -> None:
+        """A chain in all its states."""
+        feeds = [-1, -1]
+        for side in range(2):
+            end = chain.ends[1 - side]
+            if not (chain.forced and side) and end != self.root and (chain.forced or end != chain.ends[side]):
+                feeds[side] = self._column(most=1.0)
+                if not chain.forced:
+                    integers.append(feeds[side])
+        used = [z for z in feeds if z >= 0]
+        if chain.forced:
+            self._rows[0].append(({feeds[0]: 1.0}, 1.0))
+        elif used:
+            self._less(dict.fromkeys(used, 1.0), 1.0)
+        opened: list[dict[int, int]] = [{}, {}]
+        for side in range(2):
+            reached, z, start = self._skeleton.along(chain, side), feeds[side], chain.ends[side]
+            v: Row | None = None
+            if z >= 0:
+                v = self._add_feeding(chain, side, z)
+            if not chain.forced and chain.buses:
+                served = self._served(start, reached[:-1])
+                opened[side] = {each.bus: c for each, c in zip(served.reached, served.columns) if c >= 0}
+                self._feed(start, served, z, v)
+        for bus in opened[0]:
+            self._less({opened[0][bus]: 1.0, opened[1][bus]: 1.0, **dict.fromkeys(used, 1.0)}, 1.0)
+        self._split(chain, opened, places)
+        self._chosen.append((chain, feeds, opened))
+
+    def _add_feeding(self, chain: Chain, side: int, z: int) -> Row:
+        """A chain that feeds the fork at its other end where z = 1; V."""
+        start, end = chain.ends[side], chain.ends[1 - side]
+        served = self._served(start, self._skeleton.along(chain, side))
+        passed = self._column(), self._column()
+        for column in served.columns:
+            if column >= 0:
+                self._less({column: 1.0, z: -1.0})
+        self._less({passed[0]: 1.0, z: -self._p_all})
+        self._less({passed[1]: 1.0, z: -self._q_all})
+        v = {z: self._held(served.reached[0].branch)} if start == self.root else {self._column(most=self._top): 1.0}
+        less = {column: -factor for column, factor in v.items()}
+        for k in served.leaves:
+            by = {passed[0]: float(served.r[k]), passed[1]: float(served.x[k])}
+            self._less(served.row(served.drop[k]), 0.0, by=by, less=less, low={z: self._low})
+        self._keep_ratings(served, {z: -1.0}, 0.0, passed)
+        number, p, q, voltage = self._into[end]
+        number[z], p[passed[0]], q[passed[1]] = 1.0, 1.0, 1.0
+        drop = {passed[0]: float(served.r[-1]), passed[1]: float(served.x[-1])}
+        for part in (less, served.row(served.drop[-1]), drop):
+            for column, factor in part.items():
+                voltage[column] = voltage.get(column, 0.0) + factor
+        along = {passed[0]: 1.0, **served.row(served.p)}
+        self._take(start, along, {passed[1]: 1.0, **served.row(served.q)})
+        if start != self.root:
+            self._less({**v, self._w[start]: -1.0, z: -self._low}, -self._low)
+            length = {column: 2.0 * float(self.distance[start]) * factor for column, factor in along.items()}
+            self._less({**v, z: -self._top}, length=length)
+        return v
+
+    def _split(self, chain: Chain, opened: list[dict[int, int]], places: list[int]) -> None:
+        """Integers that say which buses of an open chain are fed from its first end."""
+        before = -1
+        for bus in chain.buses:
+            loads = [b for b in (bus, *(each.bus for each in self._skeleton.below(bus))) if b in opened[0]]
+            if not loads:
+                continue
+            here = self._column(most=1.0)
+            places.append(here)
+            if before >= 0:
+                self._less({here: 1.0, before: -1.0})
+            before = here
+            for load in loads:
+                self._less({opened[0][load]: 1.0, here: -1.0})
+                self._less({opened[1][load]: 1.0, here: 1.0}, 1.0)
+
+    def _made(self, integers: Ints) -> StandardForm:
+        count = len(self._costs)
+        rows = [*self._rows[0], *self._rows[1]]
+        entries = [(k, column, factor) for k, (row, _) in enumerate(rows) for column, factor in row.items()]
+        at, columns, values = (np.array(part) for part in zip(*entries)) if entries else (np.zeros(0),) * 3
+        body = sp.csr_array((values, (at.astype(int), columns.astype(int))), shape=(len(rows), count))
+        most = np.array(self._most)
+        bounded, free = np.isfinite(most), sp.eye_array(count, format="csr")
+        a = sp.csc_array(sp.vstack([body, free[bounded], -free]))
+        b = np.concatenate([[right for _, right in rows], most[bounded], np.zeros(count)])
+        zero, value = len(self._rows[0]), float(self._value[self._skeleton.buses[1:]].sum())
+        return StandardForm(np.array(self._costs), value, a, b, zero, len(b) - zero, (), integers, {})
 
 
-def _incidence(at: Ints, count: int) -> sp.csr_array:
-    """(count, arcs) one where the arc is; −1 is nowhere."""
-    arcs = np.flatnonzero(at >= 0)
-    return sp.csr_array((np.ones(len(arcs)), (at[arcs], arcs)), shape=(count, len(at)))
+@final
+class TreeSearch:
+    """Branch and bound over the program, by linear programs, that can go on where it ended."""
 
+    def __init__(self, program: TreeProgram) -> None:
+        self._program, self._model, self._integers = program, HighsModel(program.form), program.form.integers
+        count = len(self._integers)
+        self._at = np.zeros(count), np.ones(count)
+        self._gained, self._tried = np.zeros((2, count)), np.zeros((2, count))
+        self._number, self._settled = itertools.count(), np.inf
+        self._open: list[tuple[float, int, Floats, Floats, Floats]] = []
+        self._solved = 0
+        self._push(*self._solve(*self._at), *self._at, np.inf, 0.0)
 
-def _arcs(feeder: Feeder, live: Bools, root: int) -> tuple[Ints, Ints, Ints, dict[int, list[int]]]:
-    """Branch, tail and head of each arc, of a bridge the one away from the root, which alone feeds its head; and for
-    each of these heads all buses beyond."""
-    on = np.flatnonzero(live)
-    order, parent, edge = walk(feeder, spanned(feeder, live), root)
-    beyond = {int(bus): [int(bus)] for bus in order}
-    for bus in order[:0:-1]:
-        beyond[int(parent[bus])] += beyond[int(bus)]
-    needed = np.zeros(len(live) + 1, dtype=np.bool_)
-    needed[on] = bridges(len(feeder.p), feeder.fr[on], feeder.to[on])
-    by_bridge = needed[edge]  # of the root the last one, which is none
-    branch = np.tile(on, 2)
-    tail, head = np.concatenate([feeder.fr[on], feeder.to[on]]), np.concatenate([feeder.to[on], feeder.fr[on]])
-    kept = (head != root) & (tail != head) & np.where(by_bridge[head], edge[head] == branch, ~needed[branch])
-    return branch[kept], tail[kept], head[kept], {int(u): beyond[int(u)] for u in order[1:] if by_bridge[u]}
+    def bound(
+        self, best: float, most: float, gap: float, found: Callable[[Bools], float], stop: Callable[[], bool] = never
+    ) -> float:
+        """A lower bound of the cost, where the best that is known costs `best`.
 
+        Args:
+            best: known cost. most: linear programs after which to end. gap: relative, of the bound.
+            found: the cost of a tree that feeds as these branches do, as far as that is known.
+        """
+        self._solved = 0
+        while self._open and self._open[0][0] < best * (1.0 - gap) and self._solved < most and not stop():
+            value, _, low, high, x = heapq.heappop(self._open)
+            split = np.minimum(x[self._integers], 1.0 - x[self._integers])
+            if not (split[: self._program.first] > WHOLE).any():
+                best = min(best, found(self._program.tree(x)))
+            if not (split > WHOLE).any():
+                self._settled = min(self._settled, value)
+                continue
+            for child in self._children(value, low, high, x[self._integers], best):
+                self._push(*child, best, gap)
+        return min([best, self._settled, *(each[0] for each in self._open[:1])])
 
-def _along(
-    feeder: Feeder, tail: Ints, head: Ints, branch: Ints, below: dict[int, list[int]], distance: Floats, root: int
-) -> sp.csr_array:
-    """(arcs, N) the terms 2 ρ p of Σ_C."""
-    entering: dict[int, list[int]] = {}
-    hanging: dict[int, list[int]] = {}
-    for arc, (a, b) in enumerate(zip(tail.tolist(), head.tolist())):
-        entering.setdefault(b, []).append(arc)
-        if b in below:
-            hanging.setdefault(a, []).append(b)
-    rows, columns, values = list[int](), list[int](), list[float]()
-    for arc in range(len(tail)):
-        bus, after, through = int(tail[arc]), int(head[arc]), int(branch[arc])
-        passed = {after}
-        while bus != root and bus not in passed:
-            passed.add(bus)
-            for each in [bus, *(v for u in hanging.get(bus, []) if u != after for v in below[u])]:
-                rows.append(arc)
-                columns.append(each)
-                values.append(2.0 * float(distance[bus] * feeder.p[each]))
-            feeding = [k for k in entering[bus] if branch[k] != through]
-            if len(feeding) != 1:
-                break
-            bus, after, through = int(tail[feeding[0]]), bus, int(branch[feeding[0]])
-    return sp.csr_array((values, (rows, columns)), shape=(len(tail), len(feeder.p)))
+    def _push(self, value: float, x: Floats | None, low: Floats, high: Floats, best: float, gap: float) -> None:
+        """Keep a node; one that is settled bounds the answer by its value."""
+        if x is None or value >= best * (1.0 - gap):
+            self._settled = min(self._settled, value)
+        else:
+            heapq.heappush(self._open, (value, next(self._number), low, high, x))
+
+    def _children(
+        self, value: float, low: Floats, high: Floats, x: Floats, best: float
+    ) -> list[tuple[float, Floats | None, Floats, Floats]]:
+        """Two nodes by the integer that raises the bounds of both most; chains before buses."""
+        split = np.minimum(x, 1.0 - x)
+        cand = np.flatnonzero(split > WHOLE)
+        cand = cand[cand < self._program.first] if cand[0] < self._program.first else cand
+        each = self._gained / np.maximum(self._tried, 1.0)
+        mean = self._gained.sum(axis=1) / np.maximum(self._tried.sum(axis=1), 1.0)
+        each = np.where(self._tried > 0.0, each, mean[:, None])
+        score = np.maximum(each[0] * x, WHOLE) * np.maximum(each[1] * (1.0 - x), WHOLE)
+        score = score if self._tried.any() else split
+        chosen, most = list[tuple[float, Floats | None, Floats, Floats]](), -1.0
+        for k in cand[np.argsort(-score[cand], kind="stable")][:LOOKED_AT]:
+            if chosen and self._tried[:, k].min() >= RELIABLE:
+                continue
+            pair, gains = list[tuple[float, Floats | None, Floats, Floats]](), list[float]()
+            for side, distance in enumerate((x[k], 1.0 - x[k])):
+                bounds = low.copy(), high.copy()
+                bounds[1 - side][k] = float(side)
+                reached, point = self._solve(*bounds)
+                reached = max(reached, value)
+                gains.append(max(min(reached, best) - value, WHOLE))
+                self._gained[side, k] += gains[-1] / max(distance, 1e-3)
+                self._tried[side, k] += 1.0
+                pair.append((reached, point, *bounds))
+            if gains[0] * gains[1] > most:
+                chosen, most = pair, gains[0] * gains[1]
+        return chosen
+
+    def _solve(self, low: Floats, high: Floats) -> tuple[float, Floats | None]:
+        """Value and point of the linear program with bounds of the integers; of what fails, no bound."""
+        moved = np.flatnonzero((low != self._at[0]) | (high != self._at[1]))
+        self._model.set_bounds(self._integers[moved], low[moved], high[moved])
+        self._at = low, high
+        answer = self._model.solve(integral=False, presolve=not self._solved)
+        self._solved += 1
+        if answer.status is Status.INFEASIBLE:
+            return np.inf, None
+        return (answer.value, answer.x) if answer.status is Status.OPTIMAL else (-np.inf, None)

@@ -48,9 +48,10 @@ SAVING_MIN = 1e-6
 SAVINGS_MOST = 32
 """Most realisations whose savings are bounded at a decision, those with the greatest weight first."""
 CHECKS, LONGER, HARD_MOST = 50, 4, 4
-"""How often the solver of one recourse may ask whether to stop, where a study has bounds: a count of its work, about a
-second on 33 buses, which no clock changes; by how much more each time it is asked for again; and after how many that
-are not solved an evaluation ends: then the bounds of other decisions say more."""
+"""How often the solver of one recourse may ask whether to stop, where a study has bounds, or linear programs of a
+study's own search: a count of its work, about a second on 33 buses, which no clock changes; by how much more each time
+it is asked for again; and after how many that are not solved an evaluation ends: then the bounds of other decisions say
+more."""
 CUTS_MOST = 1_000
 """Most realisations with cuts of a relaxation from one evaluation, those first that cost most beyond the bounds."""
 GUESSES = 4
@@ -273,7 +274,7 @@ class MixedIntegerEvaluator:
                     priced[k] = True
                     most = CHECKS * LONGER ** self._times[keys[k]]
                     self._times[keys[k]] += 1
-                    found = self.program.better_bounds(decision, realisations[k], most, self._accuracy)
+                    found = self.program.better_bounds(decision, realisations[k], most, self._accuracy, stop)
                     if not np.isfinite(found[1]):
                         work, pool, _ = self._prepared(smaller)
                         exact = self.recourse.workers.run(work, [(smaller.decision, realisations[k], most)], stop)

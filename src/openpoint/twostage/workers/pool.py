@@ -224,10 +224,10 @@ class _Chunk(Generic[A, B]):
         return f"subproblem {last}" if len(self.arguments) == 1 else f"subproblems {self.first + 1} to {last}"
 
 
-def remembered(kept: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
-    """The value of a key, made where it is not among the KEPT last used ones."""
+def remembered(kept: OrderedDict[K, V], key: K, make: Callable[[], V], most: int = KEPT) -> V:
+    """The value of a key, made where it is not among the last used ones, at most so many."""
     if key not in kept:
-        while len(kept) >= KEPT:
+        while len(kept) >= most:
             kept.popitem(last=False)
         kept[key] = make()
     kept.move_to_end(key)
