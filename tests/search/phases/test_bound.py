@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,12 @@ from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import deviate, sizes_for
-from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, sweep, trees_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, sweep, trees_for
 from openpoint.search.phases.model import RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
 from openpoint.search.phases.states import complete, graph_for, swept_for
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, status_of
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, jumping, status_of
 from openpoint.search.tree import grow
 from tests.builders.phase_trees import phase_trees
 
@@ -400,3 +401,30 @@ def test_what_the_bound_is_not_valid_for_is_refused() -> None:
         phase_model(grid, question.network, question.always & False, question.never, Box())
     with pytest.raises(OptionError, match="no checkpoint"):
         openpoint.reconfigure(openpoint.read("ieee123"), method=openpoint.TopologySearch(checkpoint="saved"))
+
+
+def test_of_two_flows_of_a_load_that_jumps_the_one_that_loses_less_is_taken() -> None:
+    """At 0.95 pu a load whose power follows the voltage goes over to what it draws at its rated voltage."""
+    line = {"phases": "a", "r_ohm": [1.0], "x_ohm": [0.1]}
+    load = {"phases": "a", "model": "cvr", "p_kw": 281.0, "q_kvar": 0.0, "v_min_pu": 0.95, "v_max_pu": 1.05}
+    tables: dict[str, Any] = {
+        "buses": [{"name": name, "vn_kv": 4.16, "phases": "a"} for name in "sab"],
+        "sources": [{"name": "s", "bus": "s"}],
+        "lines": [
+            {"name": "sa", "from_bus": "s", "to_bus": "a", **line},
+            {"name": "sb", "from_bus": "s", "to_bus": "b", **line},
+            {"name": "ab", "from_bus": "a", "to_bus": "b", **line, "closed": False},
+        ],
+        "loads": [{"name": "a", "bus": "a", **load}],
+    }
+    asked = phases_question(Grid.from_tables("jump", tables), free=("topology",))
+    model = phase_model(asked.grid, asked.network, asked.always, asked.never, Box())
+    status, found = status_of(model, asked.today), []
+    for warm, size in ((False, 1.0), (True, 0.948)):
+        flows, start = Flows(model.blocks), size * balanced(model.blocks)
+        flows.trees.v[:] = start
+        found.append(float(sweep(model.blocks, status, flows.priority, flows.trees, CHANGE, warm)))
+        flows.trees.v[:], flows._warm = start, warm
+        assert flows.loss(status) == pytest.approx(min(found), rel=1e-9)
+    assert jumping(model.blocks).any()
+    assert max(found) > 1.05 * min(found)

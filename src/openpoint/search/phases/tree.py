@@ -46,21 +46,30 @@ def free_of_charge(status: States) -> float:
     return 0.0
 
 
+def jumping(blocks: Blocks) -> Bools:
+    """(L) whether a load draws another power at once where its voltage leaves its band, so that flows may be several.
+
+    One of constant power does not, nor one of constant current, which goes on from what it draws at the edge.
+    """
+    bounded = (blocks.low > 0.0) | np.isfinite(blocks.high)
+    return np.asarray((blocks.degree > 0) & (blocks.outer == 0) & bounded)
+
+
 class Flows:
-    """Exact losses of radial states."""
+    """Exact losses of radial states; where loads jump, of that of two flows which loses less."""
 
     def __init__(self, blocks: Blocks, price: Price = free_of_charge) -> None:
         self.blocks, self.price, self.trees = blocks, price, trees_for(blocks)
         self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-        self.count, self._warm = 0, False
+        self.count, self._warm, self._jumps = 0, False, bool(jumping(blocks).any())
 
     def loss(self, status: States) -> float:
         """The loss of a state (m) and its price, per unit; inf where it feeds not every phase, or has no flow."""
         self.count += 1
         found = math.inf
-        for warm in (True, False):
-            if not math.isfinite(found) and (self._warm or not warm):
-                found = float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, warm))
+        for warm in (True, False):  # where loads jump, the flow found depends on where the sweep begins
+            if (self._jumps or not math.isfinite(found)) and (self._warm or not warm):
+                found = min(found, float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, warm)))
         self._warm = math.isfinite(found)
         return found + self.price(status)
 

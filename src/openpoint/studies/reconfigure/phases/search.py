@@ -7,15 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from openpoint.arrays import Bools, States
 from openpoint.errors import OptionError
 from openpoint.formulations.phases import PhasesQuestion
+from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
 from openpoint.search.methods import TopologySearch
 from openpoint.search.phases.certificate import write_proof
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.pieces import core_of, undecided
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, price_of, status_of
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, jumping, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.twostage.deadline import Deadline
@@ -112,7 +115,7 @@ class PhaseSearch:
             leaf(near.descend(status[core.branch], self.deadline.over)[0])
         done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
-        self.notes.append(self._claim(box, outcome.upper_bound, tree))
+        self.notes.append(self._claim(box, outcome.upper_bound, tree, flows))
         if self.method.certificate is not None and not done and math.isfinite(self.loss):
             self._certify(self.method.certificate, model.within(box), box, outcome.lower_bound)
         return outcome
@@ -122,6 +125,7 @@ class PhaseSearch:
         assert self.best is not None
         target = self.loss * (1.0 - self.method.least_gap)
         try:
+            put_aside(path)
             proved = write_proof(path, self.asked, model, self.locks, box, self.best.closed, target, self.deadline.over)
         except (CertificateError, OSError) as error:  # the answer stands without
             self.notes.append(f"no certificate: {error}")
@@ -129,9 +133,7 @@ class PhaseSearch:
         if proved is not None:
             more = "; states that lose less break limits, which it does not know"
             more = "" if proved >= lower_kw * (1.0 - CLOSE) else more
-            self.notes.append(
-                f"the certificate proves {proved:.6g} kW by bounds and flows of the whole grid alone{more}"
-            )
+            self.notes.append(f"the certificate proves {proved:.6g} kW{more}")
 
     def _take(self, model: PhaseModel, status: States, loss: float) -> bool:
         """Let OpenDSS judge a state; whether it is the best that keeps the limits."""
@@ -161,7 +163,7 @@ class PhaseSearch:
         self.log.write(self.best)
         return Outcome(why, None, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
 
-    def _claim(self, box: Box, upper: float, tree: PhaseTree) -> str:
+    def _claim(self, box: Box, upper: float, tree: PhaseTree, flows: Flows) -> str:
         claim = (
             f"the bound holds for all radial states whose voltages to neutral lie between {box.v_min:.3g} and "
             f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases, in the power flow of the "
@@ -172,6 +174,11 @@ class PhaseSearch:
                 f"{claim}; of {tree.swept:,} radial states the flow was computed in the core of the grid, which proves "
                 f"for all but {tree.left:,} what they lose at least in the flow of the whole grid near it; those were "
                 "evaluated"
+            )
+        if len(places := np.unique(flows.blocks.bus[jumping(flows.blocks)])):
+            claim = (
+                f"{claim}; at {len(places):,} buses a load draws another power at once where its voltage leaves its "
+                "band, so that a state may have several flows, of which the bound knows those that the search found"
             )
         if not math.isfinite(upper):
             return claim
