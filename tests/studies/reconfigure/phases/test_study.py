@@ -260,6 +260,15 @@ def test_limits_of_a_run_keep_the_best_verified_answer() -> None:
     assert cut.lower_bound_kw == -math.inf
 
 
+def test_the_better_start_is_kept_where_opendss_alone_has_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openpoint.search.phases.tree.sweep", lambda *_: math.inf)
+    result = reconfigure(openpoint.read("ieee123"), method=TopologySearch())
+    assert result.termination is Termination.ACCURACY
+    assert result.lower_bound_kw == 0.0
+    assert (result.loss_kw or math.inf) < (result.loss_before_kw or 0.0)
+    assert "no flow of the answer" in " ".join(result.notes)
+
+
 def test_what_was_met_before_a_limit_is_no_answer_where_it_breaks_limits() -> None:
     cut = reconfigure(openpoint.read("ieee37-microgrids"), method=BranchExchange(time_limit_s=1e-3))
     assert cut.termination is Termination.TIME

@@ -90,8 +90,12 @@ class PhaseSearch:
         """Local search from radial states (B), then branch and bound until the gap is closed."""
         price = price_of(model, self.asked.switching, self.base_kw)
         flows, box, known = Flows(model.blocks, price), Box(), undecided(model.blocks)
-        reached = [status_of(model, start) for start in starts]
-        reached = [status for status in reached if math.isfinite(flows.loss(status))]
+        reached = list[States]()
+        for start in starts:
+            if math.isfinite(flows.loss(status := status_of(model, start))):
+                reached.append(status)
+            else:  # OpenDSS may have a flow of it
+                self._judge(start)
         for status in reached:
             flows.loss(status)
             box = box_around(flows.trees.v, model.blocks.has, box)
@@ -137,26 +141,33 @@ class PhaseSearch:
 
     def _take(self, model: PhaseModel, status: States, loss: float) -> bool:
         """Let OpenDSS judge a state; whether it is the best that keeps the limits."""
-        found = self.evaluator.evaluate(closed_of(model, status), self.asked.devices.today)
-        if found is not None and found.better(self.best):
-            self.best = found
+        found = self._judge(closed_of(model, status))
         if found is None or found.violation > 0.0:
             return False
         self.loss = min(self.loss, loss)
         self.log.upper = self.loss * self.base_kw
         return True
 
+    def _judge(self, closed: Bools) -> EvaluatedState | None:
+        """A state (B) by OpenDSS, which is kept where it is the best."""
+        found = self.evaluator.evaluate(closed, self.asked.devices.today)
+        if found is not None and found.better(self.best):
+            self.best = found
+        return found
+
     def _outcome(self, lower: float, *, stopped: bool) -> Outcome:
         best = self.best if self.best is not None and self.best.violation == 0.0 else None
         upper = math.inf if best is None else best.value_kw
         # Where OpenDSS has a little less loss than the sweep, the bound is as much lower.
-        off = 0.0 if best is None else max(self.loss * self.base_kw - upper, 0.0)
+        off = max(self.loss * self.base_kw - upper, 0.0) if best is not None and math.isfinite(self.loss) else 0.0
         bound = max(lower * self.base_kw - off, 0.0) if math.isfinite(lower) else -math.inf
         why = Termination.GAP
         if stopped:
             why = self.deadline.why
         elif best is None:
             why, bound = Termination.INFEASIBLE, -math.inf
+        elif not math.isfinite(self.loss):  # no sweep ends in a flow
+            why, bound = Termination.ACCURACY, 0.0
         elif bound >= upper * (1.0 - OPTIMAL):
             why = Termination.OPTIMAL
         self.log.lower, self.log.upper = bound, upper
@@ -182,6 +193,8 @@ class PhaseSearch:
             )
         if not math.isfinite(upper):
             return claim
+        if not math.isfinite(self.loss):
+            return f"{claim}; it finds no flow of the answer, of which OpenDSS has one"
         differs = abs(self.loss * self.base_kw / upper - 1.0)
         return f"{claim}; OpenDSS, which judges the answer, differs from it by {differs:.0e} of the loss there"
 
