@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.cli.display import console
+from openpoint.formulations.phases import phases_question
 from openpoint.grid import Grid, files
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
@@ -27,6 +28,10 @@ from openpoint.search.kernel.bookkeeping import counts, record_for
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.search.model.build import build_model
 from openpoint.search.paths.explorer import PathExplorer, pool_within
+from openpoint.search.phases.model import Box, phase_model
+from openpoint.search.phases.proof import FEW as CHECKED
+from openpoint.search.phases.proof import Checker
+from openpoint.search.phases.tree import status_of
 from openpoint.search.switching.searches import JointSearch, PeriodSearch, Wanted
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.day.study import dispatch_day
@@ -168,7 +173,14 @@ def _phases() -> None:
         mesh, phase = _mesh(4), pl.lit("a").alias("phases")
         tables = {"buses": mesh.buses, "lines": mesh.lines, "loads": mesh.loads}
         one = mesh.with_tables(**{name: table.with_columns(phase) for name, table in tables.items()})
-        reconfigure(one, method=TopologySearch(gap=0.2))
+        answer = reconfigure(one, method=TopologySearch(gap=0.2))
+        # The checker bounds flows in the core after many of the whole grid.
+        asked = phases_question(answer.grid_after or one, free=("topology",))
+        model = phase_model(asked.grid, asked.network, asked.always, asked.never, Box())
+        checker, status = Checker(model.blocks), status_of(model, asked.today)
+        checker.value(status)
+        for count in (CHECKED, 1):
+            checker.losses(np.repeat(status[None], count, axis=0))
 
 
 def _devices() -> None:
