@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 import openpoint
 from openpoint.arrays import Floats, Ints, States
+from openpoint.cli.warmup import _mesh
 from openpoint.errors import OptionError
 from openpoint.formulations.phases import PhasesQuestion, phases_question
 from openpoint.grid import Grid
@@ -20,7 +22,7 @@ from openpoint.search.phases.model import RADII, SIZES, STEP_U, Blocks, Box, Pha
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
 from openpoint.search.phases.states import complete, graph_for, swept_for
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, jumping, status_of
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, jumping, states_left, status_of
 from openpoint.search.tree import grow
 from tests.builders.phase_trees import phase_trees
 
@@ -428,3 +430,12 @@ def test_of_two_flows_of_a_load_that_jumps_the_one_that_loses_less_is_taken() ->
         assert flows.loss(status) == pytest.approx(min(found), rel=1e-9)
     assert jumping(model.blocks).any()
     assert max(found) > 1.05 * min(found)
+
+
+def test_more_states_than_a_number_holds_are_many() -> None:
+    mesh, phase = _mesh(28), pl.lit("a").alias("phases")
+    tables = {"buses": mesh.buses, "lines": mesh.lines, "loads": mesh.loads}
+    one = mesh.with_tables(**{name: table.with_columns(phase) for name, table in tables.items()})
+    asked = phases_question(one, free=("topology",))
+    blocks = phase_model(one, asked.network, asked.always, asked.never, Box()).blocks
+    assert 1e300 < states_left(blocks, undecided(blocks)) < np.inf

@@ -27,6 +27,8 @@ PAYS, PACE = 20, 16
 """Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
+MANY = 700.0
+"""Largest logarithm of a number of states that is told apart: beyond, floats end."""
 MARGIN = 1e-9
 """Relative rounding error that a bound is lowered by."""
 
@@ -249,7 +251,7 @@ def states_left(blocks: Blocks, status: States) -> float:
     for a, b in (ends, ends[::-1]):
         np.add.at(laplacian, (a, a), 1.0)
         np.add.at(laplacian, (a, b), -1.0)
-    return float(np.exp(np.linalg.slogdet(laplacian[1:, 1:])[1] - 1e-6))
+    return math.exp(min(float(np.linalg.slogdet(laplacian[1:, 1:])[1]) - 1e-6, MANY))
 
 
 def box_around(v: Complexes, present: Bools, box: Box, margin: float = 0.02) -> Box:

@@ -90,16 +90,16 @@ class PhaseSearch:
         """Local search from radial states (B), then branch and bound until the gap is closed."""
         price = price_of(model, self.asked.switching, self.base_kw)
         flows, box, known = Flows(model.blocks, price), Box(), undecided(model.blocks)
-        reached = list[States]()
+        reached = list[tuple[float, States]]()
         for start in starts:
-            if math.isfinite(flows.loss(status := status_of(model, start))):
-                reached.append(status)
+            loss = flows.loss(status := status_of(model, start))
+            if math.isfinite(loss):
+                box = box_around(flows.trees.v, model.blocks.has, box)
+                reached.append((loss, status))
             else:  # OpenDSS may have a flow of it
                 self._judge(start)
-        for status in reached:
-            flows.loss(status)
-            box = box_around(flows.trees.v, model.blocks.has, box)
-        known = min(reached, key=flows.loss, default=known)
+        if reached:
+            known = min(reached, key=lambda each: each[0])[1]
         flows, core = Flows(model.within(box).blocks, price), core_of(model.within(box).blocks, known)
         near = Flows(core.blocks, lambda status: price(core.whole(status, known)))
         tree = PhaseTree(core, math.inf, near.price)
@@ -115,7 +115,7 @@ class PhaseSearch:
             self.log.on_evaluation(self.best)
             return self.deadline.over()
 
-        for status in reached:
+        for _, status in reached:
             leaf(near.descend(status[core.branch], self.deadline.over)[0])
         done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
@@ -135,8 +135,8 @@ class PhaseSearch:
             self.notes.append(f"no certificate: {error}")
             return
         if proved is not None:
-            more = "; states that lose less break limits, which it does not know"
-            more = "" if proved >= lower_kw * (1.0 - CLOSE) else more
+            less = proved < lower_kw * (1.0 - CLOSE)
+            more = "; states that lose less break limits, which it does not know" if less else ""
             self.notes.append(f"the certificate proves {proved:.6g} kW{more}")
 
     def _take(self, model: PhaseModel, status: States, loss: float) -> bool:
