@@ -180,11 +180,12 @@ def test_paths_that_cannot_be(tmp_path: Path) -> None:
         write_futures(Futures.today(small()), Path(__file__) / "some.csv")
 
 
-def test_phases_are_refused() -> None:
+def test_a_future_of_a_grid_with_phases_is_the_demand_of_all_phases_of_a_bus() -> None:
     buses = [{"name": "A", "vn_kv": 10.0, "phases": "abc"}]
-    phased = Grid.from_tables("phased", {"buses": buses, "sources": [{"name": "s", "bus": "A"}]})
-    with pytest.raises(OptionError, match="balanced"):
-        read_futures(frame(("one", "A", 1, 0)), phased)
+    loads = [{"name": p, "bus": "A", "phases": p, "p_kw": 2.0, "q_kvar": 1.0} for p in "ab"]
+    phased = Grid.from_tables("phased", {"buses": buses, "sources": [{"name": "s", "bus": "A"}], "loads": loads})
+    assert Futures.today(phased).p_kw.tolist() == [[4.0]]
+    assert read_futures(frame(("one", "A", 1, 0)), phased).p_kw.tolist() == [[1.0]]
 
 
 @given(some_futures(), st.integers(0, 100), st.floats(0.01, 0.99))

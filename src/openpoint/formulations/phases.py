@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import final
@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arguments import Names
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.radiality import (
     Choices,
     Switching,
@@ -27,6 +27,7 @@ from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
 from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
+from openpoint.twostage.ambiguity import ProbabilitySet, exactly
 
 FREE = ("topology", "taps", "capacitors")
 """What may be free."""
@@ -108,15 +109,41 @@ def phase_devices(grid: Grid, *, taps: bool = True, capacitors: bool = True) -> 
     return PhaseDevices(tuple(names), kind, row_of, low_of, high_of, today)
 
 
+@dataclass(frozen=True)
+class Demands:
+    """K demands, and how their values become one number.
+
+    Attributes:
+        loads_kva: (K, L) power of each row of the table of loads; None = today's alone.
+        risk: probabilities of which the worst expectation is the value of all. weights: (K) of the demands.
+        limits_share: share of the weights in which the limits are to be kept.
+    """
+
+    loads_kva: Complexes | None = None
+    risk: ProbabilitySet = field(default_factory=lambda: exactly(np.ones(1)))
+    weights: Floats = field(default_factory=lambda: np.ones(1))
+    limits_share: float = 1.0
+
+    def measure(self, values: Floats) -> float:
+        """The one value of (K) values."""
+        return float(self.risk.worst(values)[0])
+
+    def broken(self, excess: Floats) -> float:
+        """The violation of limits with (K) excesses: the sum, without the largest that the share allows."""
+        order = np.argsort(-excess, kind="stable")
+        spared = np.cumsum(self.weights[order]) <= 1.0 - self.limits_share + 1e-9
+        return float(excess[order[~spared]].sum())
+
+
 @final
 @dataclass(frozen=True)
 class PhasesQuestion:
-    """What is asked of a grid of any phases under today's demand.
+    """What is asked of a grid of any phases.
 
     Attributes:
         grid: as it is today. network: its arrays with the limits to keep. devices: those that are free.
         choices: what is left to decide of the branches, over conductors.
-        switching: number and cost of changes. sought: what is minimised.
+        switching: number and cost of changes. sought: what is minimised. demands: under which.
     """
 
     grid: Grid
@@ -125,6 +152,7 @@ class PhasesQuestion:
     choices: Choices
     switching: Switching
     sought: Sought = Sought.LOSS
+    demands: Demands = Demands()
 
     @property
     def today(self) -> Bools:

@@ -24,7 +24,6 @@ from openpoint.arguments import names_of, of_kind, path_of
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import InputError, OptionError
-from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.files import HEAD, TABLE_FILES
 from openpoint.grid.grid import Grid
 from openpoint.grid.table_files import table_bytes
@@ -97,7 +96,7 @@ def read_rows(frame: pl.DataFrame, bus_names: tuple[str, ...], place: Place) -> 
 
 @dataclass(frozen=True, eq=False)
 class Futures:
-    """K futures of a balanced grid of N buses: net demand of constant power, positive consumption.
+    """K futures of a grid of N buses, over all of its phases: net demand of constant power, positive consumption.
 
     Attributes:
         names: (K) a name for each future, all different.
@@ -144,7 +143,6 @@ class Futures:
 
         Raises:
             InputError: the grid has faults.
-            OptionError: the grid has several phases.
         """
         grid = read(grid)
         load, generation = constant_power_kva(grid)
@@ -161,7 +159,7 @@ class Futures:
 
         Raises:
             InputError: the grid or the profiles have faults.
-            OptionError: the grid has several phases, more futures than steps, a negative seed.
+            OptionError: more futures than steps, a negative seed.
         """
         grid = read(grid)
         found = read_profiles(profiles, grid, whole_year=False)
@@ -257,11 +255,8 @@ def constant_power_kva(grid: Grid) -> tuple[Complexes, Complexes]:
 
     Raises:
         InputError: the grid has faults.
-        OptionError: the grid has several phases.
     """
-    if (grid.check().buses["phases"] != "1").any():
-        raise OptionError(f"futures work on balanced grids (phases '1'); {HAS_PHASES}")
-    load = at_buses(grid, grid.loads.filter(pl.col("model") == "power"))
+    load = at_buses(grid.check(), grid.loads.filter(pl.col("model") == "power"))
     return load, at_buses(grid, grid.generators.filter(~DISPATCHABLE))
 
 
@@ -327,7 +322,7 @@ def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:
 
     Raises:
         InputError: the grid or the table has faults, with all of them.
-        OptionError: the grid has several phases, or the path has another ending.
+        OptionError: the path has another ending.
     """
     if isinstance(path_or_frame, Futures):
         return path_or_frame

@@ -191,14 +191,14 @@ def grow(grid: GridLike, *, count: int, seed: int, growth: Growth = Growth()) ->
     technology no bus of any future has less of it, which makes runs comparable.
 
     Args:
-        grid: the grid, a path or a name that `read` takes; balanced (phases "1"). Its loads count as the peak.
+        grid: the grid, a path or a name that `read` takes. Its loads count as the peak.
         count: number of futures, at least 1.
         seed: 0 or more.
         growth: what is assumed.
 
     Raises:
         InputError: the grid has faults.
-        OptionError: the grid has several phases, or count or seed are out of range.
+        OptionError: count or seed are out of range.
     """
     if count < 1 or seed < 0:
         raise OptionError(f"count={count} must be at least 1, and seed={seed} at least 0")

@@ -32,8 +32,7 @@ import polars as pl
 
 from openpoint.arguments import path_of
 from openpoint.arrays import Floats
-from openpoint.errors import InputError, OptionError, Problem, did_you_mean
-from openpoint.grid.balanced import HAS_PHASES
+from openpoint.errors import InputError, Problem, did_you_mean
 from openpoint.grid.grid import Grid
 from openpoint.grid.profiles import Curve, Follower
 from openpoint.io import GridLike, read
@@ -122,11 +121,8 @@ def read_profiles(source: ProfilesLike, grid: GridLike, *, whole_year: bool = Tr
 
     Raises:
         InputError: the grid or the tables have faults, with all of them; or the grid's file has no profiles.
-        OptionError: the grid has several phases.
     """
     grid = read(grid).check()
-    if (grid.buses["phases"] != "1").any():
-        raise OptionError(f"a year works on balanced grids (phases '1'); {HAS_PHASES}")
     return _Reading(grid, _tables(source, grid), own=source == OWN if isinstance(source, str) else False).read(
         whole_year
     )

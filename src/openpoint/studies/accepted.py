@@ -51,7 +51,7 @@ class Part:
 
 
 _BUT_POWERFLOW = frozenset(NAMES) - {POWERFLOW}
-_ONE_PHASE = frozenset(NAMES) - {POWERFLOW, "enclose", "reconfigure", "dispatch", "partition"}
+_ONE_PHASE = frozenset(NAMES) - {*(POWERFLOW, "enclose", "reconfigure", "reconfigure-futures", "dispatch", "partition")}
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
         "station": Part("substation with its transformer", "a branch with its ratio, impedance and both ratings"),

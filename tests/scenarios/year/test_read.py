@@ -154,8 +154,6 @@ def test_names_and_paths_that_are_none(grid: Grid, tmp_path: Path) -> None:
     (tmp_path / "year.txt").write_text("x")
     with pytest.raises(OptionError, match="are stored as"):
         read_year(tmp_path / "year.txt", grid)
-    with pytest.raises(OptionError, match="phases"):
-        read_year("synthetic-hours", "ieee13")
 
 
 @pytest.mark.parametrize("name", synthetic.NAMES)

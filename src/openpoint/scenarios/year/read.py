@@ -26,7 +26,7 @@ from openpoint.scenarios.steps import Table, moment_of, tables_of
 
 @dataclass(frozen=True, eq=False)
 class Year:
-    """T steps of a balanced grid of N buses. The powers of loads and generators of constant power are shares that
+    """T steps of a grid of N buses, over all phases. Powers of loads and generators of constant power are shares that
     follow one of d profiles; what follows none follows the last profile, which is 1 in every step.
 
     All else is as in the grid in every step: loads of constant current and impedance, capacitors, voltages of sources.
@@ -92,7 +92,6 @@ def read_year(source: YearLike, grid: GridLike) -> Year:
 
     Raises:
         InputError: the grid or the tables have faults, with all of them; or its file has no profiles.
-        OptionError: the grid has several phases.
     """
     if isinstance(source, Year):
         return source

@@ -13,9 +13,9 @@ from typing import final
 
 import numpy as np
 
-from openpoint.arrays import Bools, Ints
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.phases import PhasesQuestion, Sought
+from openpoint.formulations.phases import Demands, PhasesQuestion, Sought
 from openpoint.formulations.radiality import by_branch
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits, rated_amperes
@@ -72,6 +72,10 @@ class PhasesEvaluator:
         """The same with other limits."""
         return PhasesEvaluator(replace(self.question, network=network), self._circuit)
 
+    def under(self, demands: Demands) -> PhasesEvaluator:
+        """The same under other demands."""
+        return PhasesEvaluator(replace(self.question, demands=demands), self._circuit)
+
     def is_known(self, closed: Bools, positions: Ints) -> bool:
         """Whether the evaluation of a state takes no power flow any more."""
         return _key(closed, positions) in self._known or not self.question.switching.allowed(closed)
@@ -87,15 +91,15 @@ class PhasesEvaluator:
         key = _key(closed, positions)
         if key not in self._known:
             flows, self._known[key] = self.flows(closed, positions), None
-            if flows.converged[0] and flows.energised.all():
-                value = flows.loss_kw[0] if asked.sought is Sought.LOSS else flows.source_kva[0].real.sum()
-                value_kw = float(value + asked.switching.cost(closed))
-                broken = excess(asked.network, flows)
+            if flows.converged.all() and flows.energised.all():
+                value = flows.loss_kw if asked.sought is Sought.LOSS else flows.source_kva.real.sum(axis=1)
+                value_kw = float(asked.demands.measure(value) + asked.switching.cost(closed))
+                broken = asked.demands.broken(excess(asked.network, flows))
                 self._known[key] = EvaluatedState(closed.copy(), positions.copy(), broken, value_kw)
         return self._known[key]
 
     def flows(self, closed: Bools, positions: Ints) -> PhaseFlows:
-        """The exact power flow of a state (B), (D), radial or not."""
+        """The exact power flows of a state (B), (D), radial or not, one of each demand."""
         asked = self.question
         if self._circuit is None:
             self._circuit = OpenDssCircuit(asked.grid, closed=closed)
@@ -103,16 +107,16 @@ class PhasesEvaluator:
             self._circuit.rewire(closed)
         if asked.devices.count:
             self._circuit.set_positions(*asked.devices.tables(asked.grid, positions))
-        return self._circuit.solve()
+        return self._circuit.solve(loads_kva=asked.demands.loads_kva)
 
 
-def excess(network: Network, flows: PhaseFlows) -> float:
-    """Sum of the relative excesses of the squared limits that the one flow breaks, as of a `PhaseState`."""
-    w = np.abs(flows.v[0]) ** 2
-    i = rated_amperes(network, flows.i_fr_a[0], flows.i_to_a[0]) / network.i_base_a
+def excess(network: Network, flows: PhaseFlows) -> Floats:
+    """(K) sums of the relative excesses of the squared limits that flows break."""
+    w = np.abs(flows.v) ** 2
+    i = rated_amperes(network, flows.i_fr_a, flows.i_to_a) / network.i_base_a
     kept, low = at_kept_limits(network), network.w_min > 0.0
-    parts = [1.0 - w[low] / kept.w_min[low], w / kept.w_max - 1.0, i**2 / kept.l_max - 1.0]
-    return sum(float(np.maximum(part, 0.0).sum()) for part in parts)
+    parts = [1.0 - w[:, low] / kept.w_min[low], w / kept.w_max - 1.0, i**2 / kept.l_max - 1.0]
+    return np.asarray(np.sum([np.maximum(part, 0.0).sum(axis=1) for part in parts], axis=0))
 
 
 TRIED = 20

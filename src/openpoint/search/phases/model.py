@@ -171,16 +171,32 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True)
 class PhaseModel:
-    """The blocks of a network, and its branches: branch (B) → block, −1 where it is always open."""
+    """The blocks of a network, and its branches: branch (B) → block, −1 where it is always open.
+
+    Attributes:
+        loads_kva: power of each row of the table of loads, in the place of the table.
+    """
 
     grid: Grid
     network: Network
     blocks: Blocks
     block_of: Ints
+    loads_kva: Complexes | None = None
 
     def within(self, box: Box) -> PhaseModel:
         """The same for the states in another box."""
-        return replace(self, blocks=self.blocks._replace(**_demand(self.grid, self.network, box)))
+        made = _demand(self.grid, self.network, box, self.loads_kva)
+        return replace(self, blocks=self.blocks._replace(**made))
+
+    def under(self, loads_kva: Complexes) -> PhaseModel:
+        """The same with other loads.
+
+        Raises:
+            OptionError: the bound is not valid for them.
+        """
+        found = replace(self, loads_kva=loads_kva).within(Box())
+        _refuse_other_trees(found.blocks)
+        return found
 
 
 def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: Box) -> PhaseModel:
@@ -389,7 +405,7 @@ class _Demand:
             self.y[b] += np.conj(s) / 3.0 * np.outer(way, way)
 
 
-def _demand(grid: Grid, network: Network, box: Box) -> dict[str, Any]:
+def _demand(grid: Grid, network: Network, box: Box, loads_kva: Complexes | None = None) -> dict[str, Any]:
     """Those fields of `Blocks` that the box, loads, capacitors and generators make."""
     n = len(network.bus_names)
     slot = np.array([_SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
@@ -397,9 +413,10 @@ def _demand(grid: Grid, network: Network, box: Box) -> dict[str, Any]:
     found = _Demand(network.terminal_bus, slot, *empty, {})
     anywhere = 0.0, math.inf, 1.0, 0
     shares = load_shares(grid)
+    loads = grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy() if loads_kva is None else loads_kva
     parts: list[tuple[sp.csr_array, sp.csr_array, list[tuple[complex, int, _Band]]]] = []
     for of_p, models in ((True, shares.p_models), (False, shares.q_models)):
-        column = grid.loads["p_kw" if of_p else "q_kvar"].to_numpy() * (1.0 if of_p else 1j)
+        column = loads.real if of_p else 1j * loads.imag
         bands = grid.loads.select("v_min_pu", "v_max_pu", "v_rated_pu", "model").iter_rows()
         rows = [
             (complex(s), DEGREE[model], _band(band, box)) for s, model, band in zip(column, models, bands, strict=True)

@@ -60,8 +60,12 @@ def undecided(blocks: Blocks) -> States:
     return np.where(blocks.movable, UNDECIDED, np.where(blocks.closes, LOOP, CLOSED)).astype(np.int8)
 
 
-def core_of(blocks: Blocks, status: States) -> Core:
-    """The core at the multipliers of the bound of a state (m), which may leave branches undecided."""
+def core_of(blocks: Blocks, status: States, kept: Bools | None = None) -> Core:
+    """The core at the multipliers of the bound of a state (m), which may leave branches undecided.
+
+    Args:
+        kept: (n) buses that stay even if nothing is there and only two branches meet; default: none.
+    """
     at = attachments(blocks)
     trees, squares = trees_for(blocks), squares_for(blocks)
     trees.v[:] = balanced(blocks)
@@ -75,11 +79,18 @@ def core_of(blocks: Blocks, status: States) -> Core:
     sweep(blocks, status, priority, trees, CHANGE, False)
     made = Pieces.of(blocks, at, trees.v)
     buses, branches = np.flatnonzero(core), np.flatnonzero(inner)
-    kept = part_of(blocks, buses, branches, core[blocks.bus])
+    left = part_of(blocks, buses, branches, core[blocks.bus])
     pieces = made.sampled(h)
-    kept = kept._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
-    kept, at_buses, at_branches = in_series(kept)
-    return Core(kept, h[buses[at_buses]], buses[at_buses], branches[at_branches])
+    left = left._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
+    left, at_buses, at_branches = in_series(left, None if kept is None else kept[buses])
+    return Core(left, h[buses[at_buses]], buses[at_buses], branches[at_branches])
+
+
+def loaded(blocks: Blocks) -> Bools:
+    """(n) whether something is at a bus that draws power or feeds it in."""
+    found = np.abs(blocks.s).sum(axis=1) + np.abs(blocks.y).sum(axis=(1, 2)) > 0.0
+    found[blocks.bus] = found[blocks.hung.bus] = True
+    return np.asarray(found)
 
 
 def attachments(blocks: Blocks) -> Ints:
@@ -128,15 +139,18 @@ def part_of(blocks: Blocks, buses: Ints, branches: Ints, loads: Bools) -> Blocks
     )
 
 
-def in_series(blocks: Blocks) -> tuple[Blocks, Ints, Ints]:
+def in_series(blocks: Blocks, kept: Bools | None = None) -> tuple[Blocks, Ints, Ints]:
     """The grid with one branch for two that stay closed and meet at a bus where nothing else is.
+
+    Args:
+        kept: (n) buses that stay even so.
 
     Returns:
         The grid, and the numbers of its buses and branches before.
     """
-    gone = blocks.is_source | (np.abs(blocks.s).sum(axis=1) + np.abs(blocks.y).sum(axis=(1, 2)) > 0.0)
-    gone[blocks.bus] = gone[blocks.hung.bus] = True
-    gone = ~gone
+    gone = ~(blocks.is_source | loaded(blocks))
+    if kept is not None:
+        gone &= ~kept
     alike = blocks.plain & (blocks.z[0] == blocks.z[1]).all(axis=(1, 2))
     plain = alike & ~blocks.movable & ~blocks.closes
     fr, to, z, y_fr, y_to = (getattr(blocks, each).copy() for each in ("fr", "to", "z", "y_fr", "y_to"))

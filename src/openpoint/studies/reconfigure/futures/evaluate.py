@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE, loadings
 from openpoint.network.stations import Stations
-from openpoint.powerflow.balanced import Flows, solve
-from openpoint.powerflow.check import AcCheck, check_flows
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.check import check_flows
 from openpoint.powerflow.meshed import flows_at, less_generation
-from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import empty, filled, frame
+from openpoint.results.violation import Violation
 from openpoint.scenarios.futures import Futures
 from openpoint.studies.reconfigure.futures.result import FUTURES, PLANS, TOPOLOGIES
 from openpoint.studies.reconfigure.model import RadialProgram
@@ -43,7 +43,8 @@ class FuturesEvaluation:
         loss_kw: (K) inf where no state exists.
         v: (K, N) magnitudes in pu, and i: (K, E) in per unit, nan where no state exists.
         loss: (K, E) active power that each branch loses, kW.
-        states: K verified states, None where none exists.
+        violations: K times the limits that do not hold, None where no state exists.
+        mismatch: (K) largest power mismatch, per unit, by a check of its own; nan where there is none.
         v_min, v_max: (K) over the buses that are no source. loading: (K) percent, over the branches with a rating.
     """
 
@@ -52,20 +53,21 @@ class FuturesEvaluation:
     v: Floats
     i: Floats
     loss: Floats
-    states: tuple[AcState | None, ...]
+    violations: tuple[tuple[Violation, ...] | None, ...]
+    mismatch: Floats
     v_min: Floats
     v_max: Floats
     loading: Floats
 
     @property
-    def checks(self) -> list[AcCheck]:
-        """Those of the states that exist."""
-        return [state.check for state in self.states if state is not None]
-
-    @property
     def broken(self) -> list[int | None]:
         """(K) number of limits that do not hold."""
-        return [None if state is None else _count(state.check) for state in self.states]
+        return [None if each is None else len(each) for each in self.violations]
+
+    @property
+    def max_mismatch(self) -> float | None:
+        """The largest in any future; None where no state exists."""
+        return _extreme(self.mismatch, np.max)
 
     @property
     def kept(self) -> Bools:
@@ -100,38 +102,36 @@ def evaluate_futures(
     checks = check_flows(
         network, closed, flows.v[good], demand[good], generation=generation[good], tolerance=LIMIT_TOLERANCE
     )
-    check_of = dict(zip(good.tolist(), checks, strict=True))
+    broken: list[tuple[Violation, ...] | None] = [None] * len(v)
+    mismatch = np.full(len(v), np.nan)
+    for k, check in zip(good.tolist(), checks, strict=True):
+        i_a = flows.i_rated[k] * network.i_base_a
+        broken[k] = states.broken_limits(network, v[k], i_a, check.v_low, check.v_high, check.overloaded)
+        mismatch[k] = check.max_mismatch
     return FuturesEvaluation(
         closed=closed,
         loss_kw=np.where(known, flows.loss, np.inf) * network.s_base_kva,
         v=v,
         i=i,
         loss=np.where(known[:, None], (flows.s_fr + flows.s_to).real, np.nan) * network.s_base_kva,
-        states=tuple(
-            _state(closed, flows, k, generation[k], check_of[k]) if k in check_of else None for k in range(len(v))
-        ),
+        violations=tuple(broken),
+        mismatch=mismatch,
         v_min=v[:, inner].min(axis=1),
         v_max=v[:, inner].max(axis=1),
         loading=loading.max(axis=1) if rated.any() else np.full(len(v), np.nan),
     )
 
 
-def violations(network: Network, names: tuple[str, ...], evaluation: FuturesEvaluation | None) -> pl.DataFrame:
+def violations(names: tuple[str, ...], evaluation: FuturesEvaluation | None) -> pl.DataFrame:
     """The limits that a topology breaks, a row each, in the order of the futures."""
+    order = ("kind", "name", "phase", "value", "limit", "unit")
     rows = [
-        {"future": name, "kind": v.kind, "name": v.name, "value": v.value, "limit": v.limit, "unit": v.unit}
-        for name, state in zip(names, () if evaluation is None else evaluation.states)
-        for v in states.violations(network, state)
+        {"future": name, **{key: getattr(v, key) for key in order}}
+        for name, broken in zip(names, () if evaluation is None else evaluation.violations)
+        for v in broken or ()
     ]
-    texts = ("future", "kind", "name", "unit")
-    order = ("future", "kind", "name", "value", "limit", "unit")
-    return pl.DataFrame(rows, schema={key: pl.String if key in texts else pl.Float64 for key in order})
-
-
-def _state(closed: Bools, flows: Flows, k: int, generation: Complexes, check: AcCheck) -> AcState:
-    """Flow number k with its independent check."""
-    ends = flows.i_rated[k], flows.s_fr[k], flows.s_to[k]
-    return AcState(closed, generation, flows.v[k], *ends, flows.source_s[k], float(flows.loss[k]), check)
+    schema = {key: pl.Float64 if key in ("value", "limit") else pl.String for key in ("future", *order)}
+    return pl.DataFrame(rows, schema=schema)
 
 
 def _dispatch(program: RadialProgram, closed: Bools, executor: Choice) -> Complexes:
@@ -170,10 +170,6 @@ def _answers(
 def executor_of(method: object) -> Choice:
     """Where a method solves its subproblems."""
     return method.executor if isinstance(method, Benders) else InProcess()
-
-
-def _count(check: AcCheck) -> int:
-    return len(check.v_low) + len(check.v_high) + len(check.overloaded)
 
 
 TAIL = 0.9
@@ -242,41 +238,45 @@ def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats]
 
 
 def buses(network: Network, compared: Compared) -> pl.DataFrame:
-    """Lowest and highest voltage of every bus in any future, today and in the answer."""
+    """Lowest and highest voltage of every bus in any future and phase, today and in the answer."""
+    first = np.searchsorted(network.terminal_bus, np.arange(len(network.bus_names)))
     columns: dict[str, object] = {
         "name": list(network.bus_names),
-        "vn_kv": network.v_base_kv,
-        **states.bus_limits(network),
+        "vn_kv": network.v_base_kv[first],
+        **{name: limit[first] for name, limit in states.bus_limits(network).items()},
     }
     for which, evaluation in _two(compared):
         v = np.full((1, network.n_terminals), np.nan) if evaluation is None else evaluation.v
-        columns[f"v_lowest_{which}_pu"] = _over(v, np.fmin)
-        columns[f"v_highest_{which}_pu"] = _over(v, np.fmax)
+        columns[f"v_lowest_{which}_pu"] = _over(v, np.fmin, first)
+        columns[f"v_highest_{which}_pu"] = _over(v, np.fmax, first)
     return states.frame(columns)
 
 
 def branches(grid: Grid, network: Network, compared: Compared, weights: Floats) -> pl.DataFrame:
-    """State of every branch in the three topologies; highest current and expected loss today and in the answer."""
+    """State of every branch in the three topologies; highest current and expected loss today and in the answer.
+
+    Currents are those of the phase with the highest.
+    """
     table = grid.branches()
+    first = np.searchsorted(network.conductor_branch, np.arange(table.height))
     closed = dict(compared.items())
     columns: dict[str, object] = {
         **{name: table[name] for name in ("kind", "name", "from_bus", "to_bus", "switchable")},
         **{f"closed_{which}": _closed(closed[which], network) for which in TOPOLOGIES},
-        **states.limits_of_current(network),
+        **{name: limit[first] for name, limit in states.limits_of_current(network).items()},
     }
     for which, evaluation in _two(compared):
         nothing = np.full((1, network.n_conductors), np.nan)
         i, loss = (nothing, nothing) if evaluation is None else (evaluation.i, evaluation.loss)
-        highest = _over(i, np.fmax)
-        known = None if evaluation is None or np.isnan(loss).any() else weights @ loss
-        columns[f"i_highest_{which}_a"] = highest * network.i_base_a
-        columns[f"loading_highest_{which}_percent"] = loadings(network, highest)
-        columns[f"loss_expected_{which}_kw"] = nothing[0] if known is None else known
+        known = None if evaluation is None or np.isnan(loss).any() else np.add.reduceat(weights @ loss, first)
+        columns[f"i_highest_{which}_a"] = _over(i * network.i_base_a, np.fmax, first)
+        columns[f"loading_highest_{which}_percent"] = _over(loadings(network, i), np.fmax, first)
+        columns[f"loss_expected_{which}_kw"] = nothing[0][first] if known is None else known
     return states.frame(columns)
 
 
 def _closed(evaluation: FuturesEvaluation | None, network: Network) -> pl.Series:
-    values = [None] * network.n_conductors if evaluation is None else evaluation.closed.tolist()
+    values = [None] * len(network.branch_names) if evaluation is None else evaluation.closed.tolist()
     return pl.Series(values, dtype=pl.Boolean)
 
 
@@ -294,6 +294,6 @@ def _extreme(values: Floats, of: Callable[[Floats], Any]) -> float | None:
     return float(of(known)) if len(known) else None
 
 
-def _over(values: Floats, which: np.ufunc) -> Floats:
-    """The lowest or highest of each column over the futures that have a state, nan where none has."""
-    return np.asarray(which.reduce(values, axis=0))
+def _over(values: Floats, which: np.ufunc, first: Ints) -> Floats:
+    """The lowest or highest over the futures that have a state, nan where none has, of columns from each `first` on."""
+    return np.asarray(which.reduceat(which.reduce(values, axis=0), first))

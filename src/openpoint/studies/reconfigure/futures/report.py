@@ -11,6 +11,7 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
+from openpoint.grid.balanced import has_phases
 from openpoint.report.charts import axes_chart
 from openpoint.report.drawing import Chart, Dots, Layer, Lines, Panel, Rule, Sheet, curve, numbers, span
 from openpoint.report.grids import grid_sheet, grids_sheet
@@ -314,7 +315,8 @@ def _comparison(result: FuturesResult) -> m.Section:
 
 def _violations(result: FuturesResult) -> m.Section | None:
     caption = f"Limits broken by the {s.whose(result)} ({{}})"
-    names = ["future", "kind", "name", "value", "limit", "unit"]
+    phase = ["phase"] if has_phases(result.grid) else []
+    names = ["future", "kind", "name", *phase, "value", "limit", "unit"]
     return t.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
 
 

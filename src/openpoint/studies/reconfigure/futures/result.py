@@ -13,7 +13,7 @@ from openpoint.results.base import in_kw
 from openpoint.results.common import BRANCH, BUS
 from openpoint.results.shape import figure, table
 from openpoint.results.switched import LossResult
-from openpoint.results.violation import VIOLATIONS, without_phase
+from openpoint.results.violation import VIOLATIONS
 from openpoint.studies.reconfigure.result import ITERATIONS
 
 TOPOLOGIES = ("before", "mean", "after")
@@ -121,7 +121,7 @@ class FuturesResult(LossResult, study="reconfigure-futures", also=("futures_coun
     plans: pl.DataFrame = table(PLANS)
     futures: pl.DataFrame = table(FUTURES)
     sample: pl.DataFrame = table(SAMPLE)
-    violations: pl.DataFrame = table({"future": _SAMPLE["future"], **without_phase(VIOLATIONS)})
+    violations: pl.DataFrame = table({"future": _SAMPLE["future"], **VIOLATIONS})
     seconds: float = figure("of the method for the answer, without imports, reading and comparison")
     buses: pl.DataFrame = table(BUSES)
     branches: pl.DataFrame = table(BRANCHES)

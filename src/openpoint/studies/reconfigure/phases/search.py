@@ -16,9 +16,10 @@ from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
 from openpoint.search.methods import TopologySearch
 from openpoint.search.phases.certificate import write_proof
+from openpoint.search.phases.futures import FuturesFlows, FuturesTree, cores_of
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
-from openpoint.search.phases.pieces import core_of, undecided
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, jumping, price_of, status_of
+from openpoint.search.phases.pieces import undecided
+from openpoint.search.phases.tree import PhaseTree, box_around, closed_of, jumping, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.twostage.deadline import Deadline
@@ -33,8 +34,11 @@ PIECE = 16
 """Nodes between two looks at the clock."""
 
 
-def bounded_model(asked: PhasesQuestion) -> PhaseModel:
+def bounded_model(asked: PhasesQuestion, remedy: str = "Use Enumeration, or BranchExchange") -> PhaseModel:
     """The grid as the bound takes it.
+
+    Args:
+        remedy: what to do where it is not valid.
 
     Raises:
         OptionError: what the bound is not valid for.
@@ -42,7 +46,7 @@ def bounded_model(asked: PhasesQuestion) -> PhaseModel:
     try:
         return phase_model(asked.grid, asked.network, asked.always, asked.never, Box())
     except OptionError as error:
-        raise OptionError(f"topology search is not valid here: {error}. Use Enumeration, or BranchExchange") from None
+        raise OptionError(f"topology search is not valid here: {error}. {remedy}") from None
 
 
 def for_phases(method: TopologySearch) -> TopologySearch:
@@ -88,21 +92,35 @@ class PhaseSearch:
 
     def run(self, model: PhaseModel, starts: Iterable[Bools]) -> Outcome:
         """Local search from radial states (B), then branch and bound until the gap is closed."""
-        price = price_of(model, self.asked.switching, self.base_kw)
-        flows, box, known = Flows(model.blocks, price), Box(), undecided(model.blocks)
+        demands, price = self.asked.demands, price_of(model, self.asked.switching, self.base_kw)
+        many = [model] if demands.loads_kva is None else [model.under(each) for each in demands.loads_kva]
+        flows, box, known = (
+            FuturesFlows([each.blocks for each in many], demands.risk, price),
+            Box(),
+            undecided(model.blocks),
+        )
         reached = list[tuple[float, States]]()
         for start in starts:
             loss = flows.loss(status := status_of(model, start))
             if math.isfinite(loss):
-                box = box_around(flows.trees.v, model.blocks.has, box)
+                for each in flows.each:
+                    box = box_around(each.trees.v, model.blocks.has, box)
                 reached.append((loss, status))
             else:  # OpenDSS may have a flow of it
                 self._judge(start)
         if reached:
             known = min(reached, key=lambda each: each[0])[1]
-        flows, core = Flows(model.within(box).blocks, price), core_of(model.within(box).blocks, known)
-        near = Flows(core.blocks, lambda status: price(core.whole(status, known)))
-        tree = PhaseTree(core, math.inf, near.price)
+        flows = FuturesFlows([each.within(box).blocks for each in many], demands.risk, price)
+        cores = cores_of([each.blocks for each in flows.each], known)
+        core = cores[0]
+        near = FuturesFlows(
+            [each.blocks for each in cores], demands.risk, lambda status: price(core.whole(status, known))
+        )
+        tree: PhaseTree | FuturesTree
+        if len(many) == 1:
+            tree = PhaseTree(core, math.inf, near.price)
+        else:
+            tree = FuturesTree(cores, demands.risk, math.inf, near.price)
 
         def leaf(at: States) -> None:
             status = core.whole(at, known)
@@ -174,7 +192,7 @@ class PhaseSearch:
         self.log.write(self.best)
         return Outcome(why, None, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
 
-    def _claim(self, box: Box, upper: float, tree: PhaseTree, flows: Flows) -> str:
+    def _claim(self, box: Box, upper: float, tree: PhaseTree | FuturesTree, flows: FuturesFlows) -> str:
         claim = (
             f"the bound holds for all radial states whose voltages to neutral lie between {box.v_min:.3g} and "
             f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases, in the power flow of the "
@@ -186,7 +204,7 @@ class PhaseSearch:
                 f"for all but {tree.left:,} what they lose at least in the flow of the whole grid near it; those were "
                 "evaluated"
             )
-        if len(places := np.unique(flows.blocks.bus[jumping(flows.blocks)])):
+        if len(places := np.unique(np.concatenate([each.blocks.bus[jumping(each.blocks)] for each in flows.each]))):
             claim = (
                 f"{claim}; at {len(places):,} buses a load draws another power at once where its voltage leaves its "
                 "band, so that a state may have several flows, of which the bound knows those that the search found"
