@@ -26,17 +26,15 @@ from openpoint.search.tree import Queue
 from openpoint.twostage.ambiguity import ProbabilitySet
 
 
-class FuturesFlows(Flows):
-    """Exact losses of radial states under K demands, as one number."""
+class FuturesFlows:
+    """Exact losses of radial states under K demands, as one number; see `openpoint.search.phases.tree.Losses`."""
 
     def __init__(self, blocks: Sequence[Blocks], risk: ProbabilitySet, price: Price = free_of_charge) -> None:
-        super().__init__(blocks[0], price)
-        self.each, self.risk = [Flows(each) for each in blocks], risk
-        self.trees = self.each[0].trees  # of whichever demand, the paths of a state are the same
+        self.each, self.risk, self.price = [Flows(each) for each in blocks], risk, price
+        self.blocks, self.trees = blocks[0], self.each[0].trees  # the paths of a state are the same under any demand
 
     def loss(self, status: States) -> float:
         """That of a state (m) and its price, per unit; inf where under some demand that counts it has no flow."""
-        self.count += 1
         return float(self.risk.worst(np.array([each.loss(status) for each in self.each]))[0]) + self.price(status)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from openpoint.graph import components
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import sizes_for
-from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, sweep, trees_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, sweep, trees_for
 from openpoint.search.phases.model import Blocks, Box, PhaseModel
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, balanced, undecided
@@ -75,38 +76,52 @@ class Flows:
         self._warm = math.isfinite(found)
         return found + self.price(status)
 
-    def descend(self, status: States, over: Callable[[], bool]) -> tuple[States, float]:
-        """Branch exchange from a radial state until none is better: each exchange that is best of a loop."""
-        here, least = status.copy(), self.loss(status)
-        while True:
-            before = least
-            for e in np.flatnonzero((here == OPEN) & self.blocks.movable).tolist():
-                if here[e] != OPEN or over():
-                    continue
-                tried = [(self.loss(other), other) for other in self._exchanges(here, e)]
-                if tried and (best := min(tried, key=lambda each: each[0]))[0] < least * (1.0 - 1e-10):
-                    least, here = best
-            if least >= before or over():
-                return here, least
 
-    def _exchanges(self, status: States, e: int) -> Iterator[States]:
-        """The states in which a branch is closed and another one of the loop opened."""
-        self.loss(status)
-        edge, way = self.trees.edge.copy(), self.trees.way.copy()
-        paths = [self._path(edge, way, int(end[e])) for end in (self.blocks.fr, self.blocks.to)]
-        for other in set(paths[0]) ^ set(paths[1]):
-            if self.blocks.movable[other]:
-                found = status.copy()
-                found[e], found[other] = CLOSED, OPEN
-                yield found
+class Losses(Protocol):
+    """What knows the losses of radial states, and the paths of the one asked for last."""
 
-    def _path(self, edge: Ints, way: Ints, bus: int) -> list[int]:
-        """Branches from a bus to its source."""
-        found = list[int]()
-        while (e := int(edge[bus])) >= 0:
-            found.append(e)
-            bus = int(self.blocks.fr[e] if way[bus] == 0 else self.blocks.to[e])
-        return found
+    blocks: Blocks
+    trees: Trees
+
+    def loss(self, status: States) -> float:
+        """That of a state (m), per unit; inf where there is no flow."""
+        ...
+
+
+def descend(flows: Losses, status: States, over: Callable[[], bool]) -> tuple[States, float]:
+    """Branch exchange from a radial state until none is better: each exchange that is best of a loop."""
+    here, least = status.copy(), flows.loss(status)
+    while True:
+        before = least
+        for e in np.flatnonzero((here == OPEN) & flows.blocks.movable).tolist():
+            if here[e] != OPEN or over():
+                continue
+            tried = [(flows.loss(other), other) for other in _exchanges(flows, here, e)]
+            if tried and (best := min(tried, key=lambda each: each[0]))[0] < least * (1.0 - 1e-10):
+                least, here = best
+        if least >= before or over():
+            return here, least
+
+
+def _exchanges(flows: Losses, status: States, e: int) -> Iterator[States]:
+    """The states in which a branch is closed and another one of the loop opened."""
+    flows.loss(status)
+    blocks, edge, way = flows.blocks, flows.trees.edge.copy(), flows.trees.way.copy()
+    paths = [_path(blocks, edge, way, int(end[e])) for end in (blocks.fr, blocks.to)]
+    for other in set(paths[0]) ^ set(paths[1]):
+        if blocks.movable[other]:
+            found = status.copy()
+            found[e], found[other] = CLOSED, OPEN
+            yield found
+
+
+def _path(blocks: Blocks, edge: Ints, way: Ints, bus: int) -> list[int]:
+    """Branches from a bus to its source."""
+    found = list[int]()
+    while (e := int(edge[bus])) >= 0:
+        found.append(e)
+        bus = int(blocks.fr[e] if way[bus] == 0 else blocks.to[e])
+    return found
 
 
 class PhaseTree:

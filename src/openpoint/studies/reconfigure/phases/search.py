@@ -19,7 +19,7 @@ from openpoint.search.phases.certificate import write_proof
 from openpoint.search.phases.futures import FuturesFlows, FuturesTree, cores_of
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.pieces import undecided
-from openpoint.search.phases.tree import PhaseTree, box_around, closed_of, jumping, price_of, status_of
+from openpoint.search.phases.tree import PhaseTree, box_around, closed_of, descend, jumping, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.twostage.deadline import Deadline
@@ -134,7 +134,7 @@ class PhaseSearch:
             return self.deadline.over()
 
         for _, status in reached:
-            leaf(near.descend(status[core.branch], self.deadline.over)[0])
+            leaf(descend(near, status[core.branch], self.deadline.over)[0])
         done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
         self.notes.append(self._claim(box, outcome.upper_bound, tree, flows))
