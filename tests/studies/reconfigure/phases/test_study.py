@@ -19,7 +19,6 @@ from openpoint import (
     BranchExchange,
     Enumeration,
     ExtensiveForm,
-    Futures,
     Limits,
     OptionError,
     Termination,
@@ -200,9 +199,6 @@ def test_options_that_need_a_balanced_grid_are_refused_with_the_way_out() -> Non
     for method in (Benders(), ExtensiveForm()):
         with pytest.raises(OptionError, match=r"is for balanced grids.*--balanced.*use TopologySearch"):
             reconfigure(grid, method=method)
-    futures = Futures(("one",), None, tuple(grid.buses["name"]), np.zeros((1, 131)), np.zeros((1, 131)))
-    with pytest.raises(OptionError, match="reconfigure-futures is for balanced grids"):
-        openpoint.reconfigure_futures(grid, futures)
     with pytest.raises(OptionError, match="max_changes is -1"):
         reconfigure(grid, max_changes=-1)
 
