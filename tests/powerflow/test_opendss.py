@@ -18,6 +18,7 @@ from openpoint.io.opendss import engine
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows
+from tests.builders.meshed import meshed
 
 
 @pytest.mark.parametrize("name", ["civanlar16", "baran33", "baran69", "mantovani136"])
@@ -268,3 +269,28 @@ def test_another_topology_keeps_the_positions() -> None:
     circuit.rewire(dead)
     circuit.set_positions(*drawn_positions(grid, np.random.default_rng(6)))
     assert circuit.solve().energised.sum() < circuit.network.n_terminals
+
+
+def test_a_circuit_that_is_switched_gives_the_flow_of_a_new_one() -> None:
+    """Also where tap changers move in between, and where parts lose their supply."""
+    count = 0
+    for seed in range(12):
+        rng, grid = np.random.default_rng(seed), meshed(seed)
+        circuit, today = OpenDssCircuit(grid), grid.branches()["closed"].to_numpy()
+        free = np.flatnonzero(grid.branches()["switchable"].to_numpy())
+        taps, steps = positions_of(grid)
+        ends = [grid.transformers[name].fill_null(0).to_numpy() for name in ("tap_min", "tap_max")]
+        for _ in range(4):
+            closed = today.copy()
+            some = rng.choice(free, min(len(free), int(rng.integers(0, 4))), replace=False)
+            closed[some] = ~closed[some]
+            circuit.set_positions(np.clip(taps + rng.integers(-3, 4, len(taps)), *ends), steps)
+            circuit.rewire(closed)
+            found, anew = circuit.solve(), OpenDssCircuit(circuit.grid, closed=closed).solve()
+            assert np.array_equal(found.energised, anew.energised)
+            for one, other in zip(
+                (found.v, found.i_fr_a, found.i_to_a), (anew.v, anew.i_fr_a, anew.i_to_a), strict=True
+            ):
+                assert np.allclose(one, other, rtol=1e-7, atol=1e-7, equal_nan=True)
+            count += 1
+    assert count > 40

@@ -87,6 +87,12 @@ class OpenDssCircuit:
         self.grid, self.network = grid, build_network(grid)
         self._names, self._tolerance = write.safe_names(grid), tolerance
         self._stale: set[int] = set()  # branches whose admittances were changed since they were read
+        self._live: dict[int, str] = {}  # elements of the branches that are in the circuit, by number
+        self._off: dict[int, str] = {}  # those that are disabled
+        self._parts: dict[int, tuple[list[_Entry], list[_Entry]]] = {}  # their admittances
+        self.forming: dict[str, float] = {}
+        self.energised: Bools = np.zeros(0, dtype=np.bool_)
+        self._load_rows = self._generator_rows = self._capacitor_rows = np.zeros(0, dtype=np.int64)
         self._engine = borrow_engine()
         weakref.finalize(self, hand_back, self._engine)
         self.rewire(closed, forming=forming)
@@ -100,11 +106,23 @@ class OpenDssCircuit:
         Raises:
             OptionError: as for a new circuit.
         """
-        grid, engine = self.grid, self._engine
+        before = None if not self._live else (self.forming, self.energised.tobytes())
         self.forming = dict(forming or {})
-        self.state = _state(grid, closed)
-        self.energised = _energised(self.network, self.state, _held(grid, self.network, self.forming))
+        self.state = _state(self.grid, closed)
+        self.energised = _energised(self.network, self.state, _held(self.grid, self.network, self.forming))
+        if before == (self.forming, self.energised.tobytes()):
+            self._switch()
+        else:
+            self._compile()
+        self._place(self._names)
+        self._wire()
+
+    def _compile(self) -> None:
+        """Put the state into the engine as a circuit of its own."""
+        engine = self._engine
         statements, self._live = self._statements(self._names)
+        self._off.clear()
+        self._parts.clear()
         for text in ("clear", *statements, "set controlmode=off", "set mode=snapshot"):
             engine.Text.Command(text)
         engine.Solution.Convergence(self._tolerance)
@@ -112,8 +130,36 @@ class OpenDssCircuit:
         solve_as_it_is(engine)
         # Power of every load and generator in the engine; unknown at first.
         self._drawn: Complexes = np.full(len(self._load_rows) + len(self._generator_rows), np.nan, dtype=np.complex128)
-        self._place(self._names)
-        self._wire()
+
+    def _switch(self) -> None:
+        """Open and close branches in the circuit, where it feeds what it fed before."""
+        engine, names, grid = self._engine, self._names, self.grid
+        for branch in np.flatnonzero(~self.state).tolist():
+            if branch in self._live:
+                self._off[branch] = self._live.pop(branch)
+                engine.Text.Command(f"disable {self._off[branch]}")
+        first = len(self.state) - grid.transformers.height
+        missing = [branch for branch in self._closed() if branch not in self._live]
+        new = any(branch not in self._off for branch in missing)
+        made = list(write.branch_statements(grid, names)) if new else []
+        for branch in missing:
+            if branch in self._off:
+                self._live[branch] = self._off.pop(branch)
+                engine.Text.Command(f"enable {self._live[branch]}")
+                if branch >= first:
+                    engine.Text.Command(write.tap_statement(grid.transformers.row(branch - first, named=True), names))
+                    self._parts.pop(branch, None)
+            else:
+                self._live[branch] = made[branch][0]
+                engine.Text.Command(made[branch][2])
+        self._live = dict(sorted(self._live.items()))
+        self.restart()
+        solve_as_it_is(engine)
+
+    def _closed(self) -> list[int]:
+        """Numbers of the closed branches of which an end is energised."""
+        alive, ends = self._alive(), self.grid.branches().select("from_bus", "to_bus", "phases").rows()
+        return [k for k, (fr, to, at) in enumerate(ends) if self.state[k] and (alive(fr, at) or alive(to, at))]
 
     def _statements(self, names: write.Names) -> tuple[list[str], dict[int, str]]:
         """OpenDSS statements of the energised part, and the elements of its branches by number."""
@@ -126,8 +172,7 @@ class OpenDssCircuit:
         self._sources = [[element for element, _ in elements] for elements in sources]
         alive = self._alive()
         branches = list(write.branch_statements(grid, names))
-        ends = grid.branches().select("from_bus", "to_bus", "phases").rows()
-        live = [k for k, (fr, to, at) in enumerate(ends) if self.state[k] and (alive(fr, at) or alive(to, at))]
+        live = self._closed()
         self._load_rows, loads = _consumers(grid.loads, write.load_statements(grid, names), alive)
         made_by = write.generator_statements(grid, names)
         self._generator_rows, generators = _consumers(grid.generators, made_by, alive, leave_out=set(self.forming))
@@ -259,7 +304,10 @@ class OpenDssCircuit:
 
     def _wire(self) -> None:
         """Read the admittance matrices of all branches that are in the circuit."""
-        parts = {branch: self._admittances(branch) for branch in self._live}
+        for branch in self._live:
+            if branch not in self._parts or branch in self._stale:
+                self._parts[branch] = self._admittances(branch)
+        parts = {branch: self._parts[branch] for branch in self._live}
         sizes = [(len(fr), len(to)) for fr, to in parts.values()]
         ends = np.cumsum(np.array([(0, 0), *sizes], dtype=np.int64), axis=0)
         self._slices = {branch: (ends[k], ends[k + 1]) for k, branch in enumerate(parts)}
@@ -271,7 +319,8 @@ class OpenDssCircuit:
         """Read the admittances of the branches that were changed."""
         for branch in self._stale:
             first, last = self._slices[branch]
-            for side, part in enumerate(self._admittances(branch)):
+            self._parts[branch] = self._admittances(branch)
+            for side, part in enumerate(self._parts[branch]):
                 self._entries[side][2][first[side] : last[side]] = [value for _, _, value in part]
         self._stale.clear()
         self._assemble()

@@ -30,7 +30,7 @@ from openpoint.powerflow.check_phases import internal_voltages
 LEAST_R = 1e-7
 """Resistance that a branch without one has here: the square is completed in its current."""
 DEGREE = {"power": 0, "current": 1, "impedance": 2}
-_SLOT = {"a": 0, "b": 1, "c": 2}
+SLOT = {"a": 0, "b": 1, "c": 2}
 _SINGULAR = 1e-9
 """Size, relative to the largest, of singular values and of sums over phases that are rounding errors of 0."""
 
@@ -219,7 +219,7 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
     n = len(network.bus_names)
     at = np.argsort(np.concatenate([fr, to]), kind="stable") % max(len(fr), 1)
     start = np.concatenate([[0], np.cumsum(np.bincount(np.concatenate([fr, to]), minlength=n))])
-    slot = np.array([_SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
+    slot = np.array([SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
     has, held = np.zeros((n, 3), dtype=np.bool_), np.zeros((n, 3), dtype=np.complex128)
     has[network.terminal_bus, slot] = True
     held[network.terminal_bus[network.source_terminal], slot[network.source_terminal]] = network.source_v
@@ -339,7 +339,7 @@ def _branch(parts: _Parts, members: list[int], pair: tuple[int, int]) -> _Branch
         for row, e in enumerate(at):
             for terminal, value in part[e]:
                 end = pair.index(int(network.terminal_bus[terminal]))
-                rows[end, row, _SLOT[network.terminal_phase[terminal]]] += value
+                rows[end, row, SLOT[network.terminal_phase[terminal]]] += value
                 is_back[row] = end != side
     z = parts.dense(parts.z, at)
     shunts = [parts.dense(part, at) for part in parts.shunts]
@@ -408,7 +408,7 @@ class _Demand:
 def _demand(grid: Grid, network: Network, box: Box, loads_kva: Complexes | None = None) -> dict[str, Any]:
     """Those fields of `Blocks` that the box, loads, capacitors and generators make."""
     n = len(network.bus_names)
-    slot = np.array([_SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
+    slot = np.array([SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
     empty = np.zeros((n, 3), dtype=np.complex128), np.zeros((n, 3, 3), dtype=np.complex128)
     found = _Demand(network.terminal_bus, slot, *empty, {})
     anywhere = 0.0, math.inf, 1.0, 0

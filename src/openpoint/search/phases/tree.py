@@ -64,14 +64,14 @@ class Flows:
     def __init__(self, blocks: Blocks, price: Price = free_of_charge) -> None:
         self.blocks, self.price, self.trees = blocks, price, trees_for(blocks)
         self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-        self.count, self._warm, self._jumps = 0, False, bool(jumping(blocks).any())
+        self.count, self._warm, self.jumps = 0, False, bool(jumping(blocks).any())
 
     def loss(self, status: States) -> float:
         """The loss of a state (m) and its price, per unit; inf where it feeds not every phase, or has no flow."""
         self.count += 1
         found = math.inf
         for warm in (True, False):  # where loads jump, the flow found depends on where the sweep begins
-            if (self._jumps or not math.isfinite(found)) and (self._warm or not warm):
+            if (self.jumps or not math.isfinite(found)) and (self._warm or not warm):
                 found = min(found, float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, warm)))
         self._warm = math.isfinite(found)
         return found + self.price(status)

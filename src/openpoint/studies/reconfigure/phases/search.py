@@ -17,6 +17,7 @@ from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, Phas
 from openpoint.search.methods import TopologySearch
 from openpoint.search.phases.certificate import write_proof
 from openpoint.search.phases.futures import FuturesFlows, FuturesTree, cores_of
+from openpoint.search.phases.limits import SURE, BlockLimits
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.pieces import undecided
 from openpoint.search.phases.tree import PhaseTree, box_around, closed_of, descend, jumping, price_of, status_of
@@ -68,6 +69,7 @@ class PhaseSearch:
     Attributes:
         evaluator: the exact power flow of OpenDSS. method, log, deadline: of the run. locks: names of branches that are
             locked open and closed.
+        nearest: of the states that break limits by the sweep the one that does least, with its violation.
         best: the best state by OpenDSS. loss: of the best that keeps the limits, by the sweep, per unit, with the price
             of what is switched.
     """
@@ -79,6 +81,7 @@ class PhaseSearch:
     locks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     best: EvaluatedState | None = None
     loss: float = math.inf
+    nearest: tuple[float, Bools] | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -122,10 +125,12 @@ class PhaseSearch:
         else:
             tree = FuturesTree(cores, demands.risk, math.inf, near.price)
 
+        limits = BlockLimits.of(model)
+
         def leaf(at: States) -> None:
             status = core.whole(at, known)
             loss = flows.loss(status)
-            if loss < self.loss and self._take(model, status, loss):
+            if loss < self.loss and not self._breaks(model, status, flows, limits) and self._take(model, status, loss):
                 tree.cutoff = min(tree.cutoff, self.loss * (1.0 - self.method.least_gap))
 
         def over() -> bool:
@@ -136,6 +141,8 @@ class PhaseSearch:
         for _, status in reached:
             leaf(descend(near, status[core.branch], self.deadline.over)[0])
         done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
+        if self.nearest is not None and (self.best is None or self.best.violation > 0.0):
+            self._judge(self.nearest[1])
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
         self.notes.append(self._claim(box, outcome.upper_bound, tree, flows))
         if self.method.certificate is not None and not done and math.isfinite(self.loss):
@@ -165,6 +172,17 @@ class PhaseSearch:
         self.loss = min(self.loss, loss)
         self.log.upper = self.loss * self.base_kw
         return True
+
+    def _breaks(self, model: PhaseModel, status: States, flows: FuturesFlows, limits: BlockLimits) -> bool:
+        """Whether a state breaks limits for sure in the flows that were computed last, in more demands than may be."""
+        if any(each.jumps for each in flows.each):  # of two flows it is not known which was computed last
+            return False
+        found = np.array([limits.excess(each.blocks, status, each.trees) for each in flows.each])
+        sure = np.where(found[:, 0] > SURE, found[:, 1], 0.0)
+        broken = self.asked.demands.broken(sure)
+        if broken > 0.0 and (self.nearest is None or broken < self.nearest[0]):
+            self.nearest = broken, closed_of(model, status)
+        return broken > 0.0
 
     def _judge(self, closed: Bools) -> EvaluatedState | None:
         """A state (B) by OpenDSS, which is kept where it is the best."""
