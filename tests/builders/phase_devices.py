@@ -78,7 +78,7 @@ class SmallCase:
             flows = evaluator.flows(closed, positions)
             if not (flows.converged[0] and flows.energised.all()):
                 continue
-            violation = excess(self.network, flows)
+            violation = float(excess(self.network, flows)[0])
             values = {Sought.LOSS: flows.loss_kw[0], Sought.SOURCE: flows.source_kva[0].real.sum()}
             for sought, value in values.items():
                 found = EvaluatedState(closed, positions, violation, float(value))
