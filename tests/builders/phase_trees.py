@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from openpoint.grid import Grid
 
@@ -63,6 +64,24 @@ def phase_trees(seed: int, *, loads: str = "all", generation: bool = False, held
         "generators": generators,
     }
     return Grid.from_tables(f"random {seed}", tables)
+
+
+def in_chain(seed: int, *, loads: str = "all", held: bool = False) -> Grid:
+    """A grid behind a bus of another one, of which it hangs on that alone, both with less load."""
+    one, two = (phase_trees(each, loads=loads, held=held) for each in (2 * seed, 2 * seed + 1))
+    last = one.buses.filter(pl.col("phases") == "abc")["name"][-1]
+    tables = one.tables()
+    for kind, table in two.tables().items():
+        ends = [name for name in ("bus", "from_bus", "to_bus") if name in table.columns]
+        at = [pl.when(pl.col(end) == "0").then(pl.lit(last)).otherwise("x" + pl.col(end)).alias(end) for end in ends]
+        names = [("x" + pl.col("name")).alias("name")] if "name" in table.columns else []
+        behind = table.with_columns(*at, *names)
+        if kind != "sources":
+            more = behind.filter(pl.col("name") != "x0") if kind == "buses" else behind
+            tables[kind] = pl.concat([tables[kind], more], how="diagonal")
+    less = pl.col("p_kw") * 0.4, pl.col("q_kvar") * 0.4
+    tables["loads"] = tables["loads"].with_columns(*less)
+    return one.with_tables(**tables)
 
 
 def _line(rng: np.random.Generator, a: int, b: int, phases: str, tie: bool) -> dict[str, Any]:

@@ -31,8 +31,8 @@ from openpoint.search.phases.flow import trees_for
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.proof import CLOSED, LOOP, OPEN, UNDECIDED, Checker, Nodes
-from openpoint.search.phases.states import graph_for, probe, propagate
-from openpoint.search.phases.tree import PACE, PAYS, Price, price_of, states_left
+from openpoint.search.phases.states import graph_for, probe, propagate, states_left
+from openpoint.search.phases.tree import PACE, PAYS, Price, price_of
 from openpoint.verify import schema
 from openpoint.verify.lines import Archive
 from openpoint.verify.schema import CertificateError

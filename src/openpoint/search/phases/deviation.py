@@ -22,7 +22,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.bound import SAME
-from openpoint.search.phases.flow import CLOSED, LOOP, V_LOW, Trees, above, around, double, open_loop, regime, turn_of
+from openpoint.search.phases.flow import CLOSED, LOOP, V_LOW, Trees, above, around, double, nearest, open_loop, regime
 from openpoint.search.phases.model import RADII, SIZES, STEP_U, Blocks
 
 ROUNDS, WIDER = 12, 1.2
@@ -80,7 +80,7 @@ def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: 
         trees.rank[trees.order[q]] = q
     holds = _settle(blocks, sizes, status, trees, change, trees.far, False)
     less = _less(blocks, sizes, status, trees, trees.far)
-    return less if holds else math.inf
+    return less if holds and less < math.inf else math.inf  # and not where it is no number
 
 
 @compiled
@@ -162,7 +162,7 @@ def _demand(
                     moved[a, j] += sizes.y_fr[e, j, k] * (near[a, k] + root * change)
                     moved[b, j] += sizes.y_to[e, j, k] * (near[b, k] + root * change)
     for c in range(len(blocks.hung.bus)):
-        _piece(blocks, sizes, c, trees)
+        _piece(blocks, sizes, c, trees, near)
 
 
 @inlined
@@ -187,33 +187,31 @@ def _component(sizes: Sizes, b: int, k: int, x: Complexes) -> float:
 
 
 @inlined
-def _piece(blocks: Blocks, sizes: Sizes, c: int, trees: Trees) -> None:
+def _piece(blocks: Blocks, sizes: Sizes, c: int, trees: Trees, near: Floats) -> None:
     """Add what a piece makes, around the nearest of the voltages at which its flow is known."""
     hung, b = blocks.hung, blocks.hung.bus[c]
-    turn = turn_of(blocks, c, trees.v[b])
-    size = abs(turn)
-    turn /= size
-    k = int((size - hung.base[c]) / STEP_U + 0.5)
+    k, turn = nearest(blocks, c, trees.v[b])
     r, i, at = 0.0, 0, (hung.base[c] + STEP_U * k) * turn
     for j in range(3):
         if blocks.has[b, j]:
             r = max(r, abs(trees.v[b, j] - at * hung.shape[c, j]) + _of_phase(sizes, b, j, trees.far))
     while i < len(RADII) and RADII[i] < r:
         i += 1
-    if i == len(RADII) or not 0 <= k < SIZES:
+    if i == len(RADII) or not 0 <= k < SIZES or hung.off[c, k, i, 3] == math.inf:
         trees.less[b] = math.inf
         return
-    around(blocks, c, k, trees.v[b], turn, trees.room)
+    around(blocks, c, k, trees.v[b], turn, 1.0, trees.room)
     for j in range(4):
         trees.room[j] -= trees.taken[c, j]
     for j in range(4):
-        change = hung.off[c, k, i, j]
+        change = 0.0
         for m in range(3):
-            change += trees.far[b, m] * hung.steep[c, k, m, j]
+            change += near[b, m] * hung.steep[c, k, m, j]
         if j < 3:
             trees.moved[b, j] += change + _component(sizes, b, j, trees.room)
+            _add(sizes, b, j, hung.off[c, k, i, j], trees.moved)
         else:
-            trees.less[b] += change - trees.room[3].real
+            trees.less[b] += change + hung.off[c, k, i, 3] - trees.room[3].real
 
 
 @inlined

@@ -187,11 +187,7 @@ def swept(blocks: Blocks, status: States, priority: Ints, trees: Trees, least: f
     for _ in range(SWEEPS):
         draw(blocks, status, trees)
         _gather(blocks, count, trees)
-        change = _spread(blocks, count, trees)
-        for e in range(len(status)):
-            if status[e] == LOOP:
-                open_loop(blocks, e, trees)
-                change = max(change, abs(trees.room[0]), abs(trees.room[1]), abs(trees.room[2]))
+        change = max(_spread(blocks, count, trees), _left_open(blocks, status, trees))
         if not change < 10.0:
             return math.inf
         if change < least:
@@ -232,11 +228,9 @@ def draw(blocks: Blocks, status: States, trees: Trees) -> None:
     for e in range(len(blocks.fr)):
         if status[e] == LOOP or (status[e] == CLOSED and blocks.shunted[e]):
             a, b = blocks.fr[e], blocks.to[e]
+            if status[e] == LOOP:
+                _draw_loop(blocks, e, trees)
             for j in range(3):
-                if status[e] == LOOP:
-                    drawn[b, j] -= trees.i[e, j]
-                    for k in range(3):
-                        drawn[a, j] += blocks.ratio[0, e, k, j].conjugate() * trees.i[e, k]
                 for k in range(3):
                     drawn[a, j] += blocks.y_fr[e, j, k] * v[a, k]
                     drawn[b, j] += blocks.y_to[e, j, k] * v[b, k]
@@ -245,6 +239,16 @@ def draw(blocks: Blocks, status: States, trees: Trees) -> None:
         _take(blocks, c, trees)
         for j in range(3):
             drawn[b, j] += trees.taken[c, j]
+
+
+@inlined
+def _draw_loop(blocks: Blocks, e: int, trees: Trees) -> None:
+    """Add what a branch that closes a loop draws at both ends."""
+    a, b = blocks.fr[e], blocks.to[e]
+    for j in range(3):
+        trees.drawn[b, j] -= trees.i[e, j]
+        for k in range(3):
+            trees.drawn[a, j] += blocks.ratio[0, e, k, j].conjugate() * trees.i[e, k]
 
 
 @inlined
@@ -259,15 +263,23 @@ def turn_of(blocks: Blocks, c: int, v: Complexes) -> complex:
 
 
 @inlined
-def around(blocks: Blocks, c: int, k: int, v: Complexes, turn: complex, found: Complexes) -> None:
+def nearest(blocks: Blocks, c: int, v: Complexes) -> tuple[int, complex]:
+    """The number of the flow of a piece that is known at voltages nearest to these (3), and how far they are turned."""
+    turn = turn_of(blocks, c, v)
+    size = abs(turn)
+    return int((size - blocks.hung.base[c]) / STEP_U + 0.5), turn / size
+
+
+@inlined
+def around(blocks: Blocks, c: int, k: int, v: Complexes, turn: complex, whole: float, found: Complexes) -> None:
     """Set found (4) to the currents and the loss of a piece at voltages (3), to first order around one of its flows.
 
-    What it draws turns with the voltages; `turn`: by how much these are.
+    What it draws turns with the voltages; `turn`: by how much these are. `whole`: 0 where they are changes of voltages.
     """
     hung = blocks.hung
-    size = hung.base[c] + STEP_U * k
+    size = whole * (hung.base[c] + STEP_U * k)
     for j in range(4):
-        found[j] = hung.flow[c, k, j]
+        found[j] = whole * hung.flow[c, k, j]
     for m in range(3):
         x = v[m] * turn.conjugate() - size * hung.shape[c, m]
         for j in range(4):
@@ -284,15 +296,15 @@ def _take(blocks: Blocks, c: int, trees: Trees) -> None:
     size = abs(turn)
     at = (size - blocks.hung.base[c]) / STEP_U
     k = min(max(int(at), 0), SIZES - 2)
-    around(blocks, c, k, v, turn / size, trees.taken[c])
-    around(blocks, c, k + 1, v, turn / size, trees.room)
+    around(blocks, c, k, v, turn / size, 1.0, trees.taken[c])
+    around(blocks, c, k + 1, v, turn / size, 1.0, trees.room)
     for j in range(4):
         trees.taken[c, j] += (at - k) * (trees.room[j] - trees.taken[c, j])
 
 
 @compiled
 def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes: Complexes, found: Complexes) -> None:
-    """What changes of voltages of sources make of a flow without pieces and loops, to first order.
+    """What changes of voltages of sources make of a flow, to first order.
 
     Args:
         linear: room, with the same tree. changes: (6, n, 3) those of sources, and of the others to begin with.
@@ -314,11 +326,14 @@ def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes
         if e >= 0:
             double(blocks.z[trees.way[b], e], trees.i[e], steep[0, e])
     for e in range(m):
+        if status[e] == LOOP:
+            double(blocks.z[0, e], trees.i[e], steep[0, e])
         if blocks.shunted[e]:
             double(blocks.y_fr[e], trees.v[blocks.fr[e]], steep[1, e])
             double(blocks.y_to[e], trees.v[blocks.to[e]], steep[2, e])
     for way in range(6):
         linear.v[:] = changes[way]
+        linear.i[:] = 0j
         v = linear.v
         for _ in range(SWEEPS):
             for b in range(count):
@@ -341,9 +356,15 @@ def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes
                         for k in range(3):
                             linear.drawn[a, j] += blocks.y_fr[e, j, k] * v[a, k]
                             linear.drawn[b, j] += blocks.y_to[e, j, k] * v[b, k]
+            for e in range(m):
+                if status[e] == LOOP:
+                    _draw_loop(blocks, e, linear)
+            for c in range(len(blocks.hung.bus)):
+                _respond(blocks, c, trees, linear)
             _gather(blocks, count, linear)
-            if _spread(blocks, count, linear) < RESPONSE:
+            if max(_spread(blocks, count, linear), _left_open(blocks, status, linear)) < RESPONSE:
                 break
+            _compensate(blocks, status, linear)
         changes[way] = v
         for b in range(count):
             found[way, b, 3], e = 0j, trees.edge[b]
@@ -352,10 +373,25 @@ def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes
                 if e >= 0:
                     found[way, b, 3] += (steep[0, e, j].conjugate() * linear.i[e, j]).real
         for e in range(m):
+            if status[e] == LOOP:
+                for j in range(3):
+                    found[way, blocks.to[e], 3] += (steep[0, e, j].conjugate() * linear.i[e, j]).real
             if blocks.shunted[e]:
                 for j in range(3):
                     found[way, blocks.fr[e], 3] += (steep[1, e, j].conjugate() * v[blocks.fr[e], j]).real
                     found[way, blocks.to[e], 3] += (steep[2, e, j].conjugate() * v[blocks.to[e], j]).real
+        for c in range(len(blocks.hung.bus)):
+            found[way, blocks.hung.bus[c], 3] += linear.taken[c, 3].real
+
+
+@inlined
+def _respond(blocks: Blocks, c: int, trees: Trees, linear: Trees) -> None:
+    """Add what a piece draws more, to first order around the flow that is known nearest to that in `trees`."""
+    b = blocks.hung.bus[c]
+    k, turn = nearest(blocks, c, trees.v[b])
+    around(blocks, c, min(max(k, 0), SIZES - 1), linear.v[b], turn, 0.0, linear.taken[c])
+    for j in range(3):
+        linear.drawn[b, j] += linear.taken[c, j]
 
 
 @inlined
@@ -419,6 +455,17 @@ def open_loop(blocks: Blocks, e: int, trees: Trees) -> None:
             trees.room[j] = -trees.v[b, j]
             for k in range(3):
                 trees.room[j] += blocks.ratio[0, e, j, k] * trees.v[a, k] - blocks.z[0, e, j, k] * trees.i[e, k]
+
+
+@inlined
+def _left_open(blocks: Blocks, status: States, trees: Trees) -> float:
+    """The largest voltage that is left where a branch closes a loop."""
+    most = 0.0
+    for e in range(len(status)):
+        if status[e] == LOOP:
+            open_loop(blocks, e, trees)
+            most = max(most, abs(trees.room[0]), abs(trees.room[1]), abs(trees.room[2]))
+    return most
 
 
 @inlined

@@ -15,13 +15,12 @@ import numpy as np
 from openpoint.arrays import Complexes, Floats, States
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.deviation import sizes_for
 from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, trees_for
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, balanced, core_of, loaded, undecided
-from openpoint.search.phases.states import complete, graph_for, probe, propagate, swept_for
-from openpoint.search.phases.tree import FEW, MARGIN, ROOT_ROUNDS, ROUNDS, Flows, Price, free_of_charge, states_left
+from openpoint.search.phases.states import AllStates, graph_for, probe, propagate, states_left
+from openpoint.search.phases.tree import FEW, MARGIN, ROOT_ROUNDS, ROUNDS, Flows, Price, free_of_charge
 from openpoint.search.tree import Queue
 from openpoint.twostage.ambiguity import ProbabilitySet
 
@@ -65,7 +64,7 @@ class FuturesTree:
         self.nodes = self.swept = self.left = 0
         self._tools = [(trees_for(each), squares_for(each), pattern_for(each)) for each in self.each]
         self._graph = graph_for(first)
-        self._sweeps = [(sizes_for(b, sequences=True), trees_for(b), swept_for(b, FEW + 1)) for b in self.each]
+        self._all = [AllStates(each, FEW + 1) for each in self.each]
         self._near, self._near_from, self._queue = list[tuple[float, States]](), 0.0, Queue[_Node]()
         self._status: States = undecided(first)
         root, h = math.inf, np.array([core.h for core in cores])
@@ -152,16 +151,12 @@ class FuturesTree:
 
     def _complete(self, status: States) -> None:
         """Sweep all radial states of a node under each demand; those that may cost less than the cutoff wait."""
-        least = list[Floats]()
-        for blocks, (sizes, trees, found) in zip(self.each, self._sweeps, strict=True):
-            count = complete(blocks, sizes, status, self.priority, math.inf, trees, self._graph, found)
-            least.append(np.maximum(found.least[:count], 0.0))
-        states = self._sweeps[0][2].status[: len(least[0])]
-        self.swept += len(states)
-        price = self.price(status)
-        values = [price + float(self.risk.worst(each)[0]) for each in np.array(least).T]
-        order = sorted(range(len(states)), key=lambda c: -values[c])
-        self._near = [(values[c], states[c].copy()) for c in order if values[c] < self.cutoff * (1.0 + MARGIN)]
+        found = [each.of(status, math.inf) for each in self._all]
+        self.swept += len(found[0])
+        price, least = self.price(status), np.array([[max(state.least, 0.0) for state in each] for each in found])
+        values = [price + float(self.risk.worst(each)[0]) for each in least.T]
+        order = sorted(range(len(values)), key=lambda c: -values[c])
+        self._near = [(values[c], found[0][c].status) for c in order if values[c] < self.cutoff * (1.0 + MARGIN)]
         self._queue.done(self.cutoff)
 
     def _push(self, bound: float, status: States, h: Complexes) -> None:

@@ -92,8 +92,8 @@ class Hung(NamedTuple):
         shape: (C, 3) voltages of a flow, 1 pu on average. base: (C) least multiple of them at which more is known.
         flow: (C, SIZES, 4) currents and loss at multiples of them. slope: (C, SIZES, 6, 4) how they change by the real
             and the imaginary part of each phase. steep: (C, SIZES, 3, 4) size of that by the size of each phase.
-        off: (C, SIZES, RADII, 4) by how much, at most, currents differ from what this makes of them within some
-            distances of the voltages, and by how much less is lost.
+        off: (C, SIZES, RADII, 4) by how much, at most, currents of phases differ from what this makes of them within
+            some distances of the voltages, and by how much less is lost.
     """
 
     bus: Ints

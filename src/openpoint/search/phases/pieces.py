@@ -34,12 +34,13 @@ class Core:
     """A grid without its pieces.
 
     Attributes:
-        blocks: of the core, with what its pieces add. h: (n, 3) multipliers around which that is known.
+        blocks: of the core, with what its pieces add. h, v: (n, 3) multipliers and voltages around which that is known.
         bus, branch: (n), (m) numbers of its buses and branches in the whole grid.
     """
 
     blocks: Blocks
     h: Complexes
+    v: Complexes
     bus: Ints
     branch: Ints
 
@@ -74,16 +75,17 @@ def core_of(blocks: Blocks, status: States, kept: Bools | None = None) -> Core:
     improve(blocks, status, priority, h, ROUNDS, math.inf, trees, squares, pattern_for(blocks))
     core, hung = at < 0, at >= 0
     if not hung.any():
-        return Core(blocks, h, np.arange(len(blocks.has)), np.arange(len(blocks.fr)))
+        return Core(blocks, h, trees.v, np.arange(len(blocks.has)), np.arange(len(blocks.fr)))
     inner = core[blocks.fr] & core[blocks.to]
     sweep(blocks, status, priority, trees, CHANGE, False)
     made = Pieces.of(blocks, at, trees.v)
     buses, branches = np.flatnonzero(core), np.flatnonzero(inner)
-    left = part_of(blocks, buses, branches, core[blocks.bus])
+    left = part_of(blocks, buses, branches, core)
     pieces = made.sampled(h)
     left = left._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
     left, at_buses, at_branches = in_series(left, None if kept is None else kept[buses])
-    return Core(left, h[buses[at_buses]], buses[at_buses], branches[at_branches])
+    buses = buses[at_buses]
+    return Core(left, h[buses], trees.v[buses], buses, branches[at_branches])
 
 
 def loaded(blocks: Blocks) -> Bools:
@@ -118,8 +120,9 @@ def attachments(blocks: Blocks) -> Ints:
     return at
 
 
-def part_of(blocks: Blocks, buses: Ints, branches: Ints, loads: Bools) -> Blocks:
-    """The grid of some buses, branches and loads, numbered anew."""
+def part_of(blocks: Blocks, buses: Ints, branches: Ints, filled: Bools) -> Blocks:
+    """The grid of some buses and branches, numbered anew, with loads and pieces at the buses (n) that are filled."""
+    loads, pieces = filled[blocks.bus], filled[blocks.hung.bus]
     number = np.full(len(blocks.has), -1, dtype=np.int64)
     number[buses] = np.arange(len(buses))
     fr, to = number[blocks.fr[branches]], number[blocks.to[branches]]
@@ -133,6 +136,7 @@ def part_of(blocks: Blocks, buses: Ints, branches: Ints, loads: Bools) -> Blocks
         ratio=blocks.ratio[:, branches].copy(),
         ways=blocks.ways[:, branches].copy(),
         bus=number[blocks.bus[loads]],
+        hung=Hung._make(each[pieces] for each in blocks.hung)._replace(bus=number[blocks.hung.bus[pieces]]),
         **{name: getattr(blocks, name)[branches] for name in _BRANCHES},
         **{name: getattr(blocks, name)[buses] for name in ("has", "is_source", "held", "s", "y", "box")},
         **{name: getattr(blocks, name)[loads] for name in _LOADS},
@@ -187,8 +191,7 @@ def in_series(blocks: Blocks, kept: Bools | None = None) -> tuple[Blocks, Ints, 
             y[to[e]] += y_to[e]
             y_fr[e], y_to[e], shunted[e] = 0.0, 0.0, False
     found = blocks._replace(fr=fr, to=to, z=z, y_fr=y_fr, y_to=y_to, y=y, shunted=shunted)
-    found = part_of(found, buses, branches, np.ones(len(blocks.bus), dtype=np.bool_))
-    return found._replace(hung=blocks.hung._replace(bus=np.searchsorted(buses, blocks.hung.bus))), buses, branches
+    return part_of(found, buses, branches, ~gone), buses, branches
 
 
 _BRANCHES = ("plain", "shunted", "y_fr", "y_to", "carries", "movable", "closes", "loop")
@@ -216,7 +219,9 @@ class Pieces:
         """Those of a grid with attachments (n) and voltages (n, 3)."""
         hung = at >= 0
         buses = np.unique(np.concatenate([np.flatnonzero(hung), at[hung]]))
-        found = part_of(blocks, buses, np.flatnonzero(hung[blocks.fr] | hung[blocks.to]), hung[blocks.bus])
+        found = part_of(blocks, buses, np.flatnonzero(hung[blocks.fr] | hung[blocks.to]), hung)
+        steep = steepness(found.hung.slope, np.tile(np.eye(3), (len(found.hung.bus), 1, 1)))
+        found = found._replace(hung=found.hung._replace(steep=steep))
         roots = ~hung[buses]
         here = np.where(roots[:, None], v[buses], 0.0)
         s, y = np.where(roots[:, None], 0.0, found.s), np.where(roots[:, None, None], 0.0, found.y)
@@ -227,10 +232,15 @@ class Pieces:
         group = np.searchsorted(buses[root], np.where(roots, buses, at[buses]))
         return Pieces(found, buses, root, group, trees, squares_for(found))
 
+    @property
+    def status(self) -> States:
+        """(m) states of the branches, all closed."""
+        return np.where(self.blocks.closes, LOOP, CLOSED).astype(np.int8)
+
     def sampled(self, h: Complexes) -> Hung:
         """What the pieces add, around multipliers (n, 3) of the whole grid."""
         blocks, root, group, on = self.blocks, self.root, self.group, self.bus[self.root]
-        status = np.full(len(blocks.fr), CLOSED, dtype=np.int8)
+        status = self.status
         priority, pattern = np.arange(len(self.bus)), pattern_for(blocks)
         modes = _modes(blocks.has[root])
         reach = np.tile(REACH, (len(on), 1))
@@ -266,28 +276,29 @@ class Pieces:
                     reach[near, i] *= 0.5
             while not all(sample(1 + 2 * i + k, (1.0 - 2.0 * k) * reach[:, i, None] * modes[:, i]) for k in (0, 1)):
                 reach[:, i] *= 0.5
-        return Hung(on, h[on], modes, reach, constant, a, *self._flows())
+        return Hung(on, h[on], modes, reach, constant, a, *self.flows())
 
     def drawn(self, v: Complexes) -> Complexes | None:
         """(count, 4) currents and losses at voltages (count, 3); None where there is no flow."""
         blocks, trees = self.blocks, self.trees
-        status, priority = np.full(len(blocks.fr), CLOSED, dtype=np.int8), np.arange(len(self.bus))
+        status, priority = self.status, np.arange(len(self.bus))
         blocks.held[self.root] = v
         if not any(math.isfinite(sweep(blocks, status, priority, trees, CHANGE, warm)) for warm in (True, False)):
             return None
         lost = np.bincount(self.group[blocks.fr], _lost(blocks, trees), len(self.root))
+        lost += np.bincount(self.group[blocks.hung.bus], trees.taken[:, 3].real, len(self.root))
         return np.column_stack([trees.drawn[self.root], lost])
 
-    def _flows(self) -> tuple[Complexes, Floats, Complexes, Complexes, Floats, Floats]:
+    def flows(self) -> tuple[Complexes, Floats, Complexes, Complexes, Floats, Floats]:
         """What pieces draw: shape, base, flow, slope, steep and off of `Hung`."""
         blocks, root, group, trees, count = self.blocks, self.root, self.group, self.trees, len(self.root)
-        status, has = np.full(len(blocks.fr), CLOSED, dtype=np.int8), blocks.has[root]
+        status, has = self.status, blocks.has[root]
         start = np.abs(blocks.held[root]).sum(axis=1) / has.sum(axis=1)
         shape, base = blocks.held[root] / start[:, None], start - STEP_U * BELOW
         flow, slope = (np.zeros((count, SIZES, *more, 4), dtype=np.complex128) for more in ((), (6,)))
         off = np.full((count, SIZES, len(RADII), 4), np.inf)
         sizes = sizes_for(blocks, sequences=False)
-        linear = trees._replace(v=trees.v.copy(), drawn=trees.drawn.copy(), i=trees.i.copy())
+        linear = trees._replace(**{name: getattr(trees, name).copy() for name in ("v", "drawn", "i", "taken")})
         found = np.zeros((6, len(self.bus), 4), dtype=np.complex128)
         changes = np.zeros((6, len(self.bus), 3), dtype=np.complex128)
         for way in range(6):
@@ -311,18 +322,22 @@ class Pieces:
                 unknown |= ~(trees.wide <= trees.near)
                 off[:, k, i] = np.column_stack([trees.moved[root], np.bincount(group, trees.less, count)])
                 off[np.bincount(group, unknown.any(axis=1), count) > 0.0, k, i] = np.inf
-        # What is known of phases, of symmetrical components where there are three.
+        off[~np.isfinite(off[..., 3])] = np.inf  # where that of a piece within is not known
         u = np.where(np.asarray(has.all(axis=1))[:, None, None], FORTESCUE, np.eye(3))
-        off[..., :3] = np.einsum("cmj,ckij->ckim", np.abs(u), off[..., :3])
-        one, other = slope[:, :, ::2], slope[:, :, 1::2]
-        real, imaginary = (
-            np.einsum("cmj,ckjo->ckmo", x, one) + np.einsum("cmj,ckjo->ckmo", y, other)
-            for x, y in ((u.real, -u.imag), (u.imag, u.real))
-        )
-        for part in (real, imaginary):
-            part[..., :3] = np.einsum("cpo,ckmo->ckmp", u, part[..., :3])
-        steep = np.abs(real) ** 2 + np.abs(imaginary) ** 2 + np.abs(real**2 + imaginary**2)
-        return shape, base, flow, slope, np.sqrt(steep / 2.0), off
+        return shape, base, flow, slope, steepness(slope, u), off
+
+
+def steepness(slope: Complexes, u: Complexes) -> Floats:
+    """`Hung.steep` of components U (C, 3, 3) of what changes by a slope."""
+    one, other = slope[:, :, ::2], slope[:, :, 1::2]
+    real, imaginary = (
+        np.einsum("cmj,ckjo->ckmo", x, one) + np.einsum("cmj,ckjo->ckmo", y, other)
+        for x, y in ((u.real, -u.imag), (u.imag, u.real))
+    )
+    for part in (real, imaginary):
+        part[..., :3] = np.einsum("cpo,ckmo->ckmp", u, part[..., :3])
+    steep = np.abs(real) ** 2 + np.abs(imaginary) ** 2 + np.abs(real**2 + imaginary**2)
+    return np.asarray(np.sqrt(steep / 2.0))
 
 
 def _lost(blocks: Blocks, trees: Trees) -> Floats:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
+from openpoint.graph import components
 from openpoint.search.phases.bound import Squares
-from openpoint.search.phases.deviation import Sizes, deviate
-from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, swept
+from openpoint.search.phases.deviation import Sizes, deviate, sizes_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, swept, trees_for
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import Pattern, improve
 
@@ -234,3 +236,55 @@ def complete(
             found.status[count], found.loss[count], found.least[count] = here, loss, least
             count += 1
     return count
+
+
+@dataclass(frozen=True)
+class OneState:
+    """A radial state (m), its loss, and what that is at least in the whole grid."""
+
+    status: States
+    loss: float
+    least: float
+
+
+class AllStates:
+    """The flows of all radial states of a grid that are left, at most so many.
+
+    Attributes:
+        count: of flows so far.
+    """
+
+    def __init__(self, blocks: Blocks, most: int, *, sequences: bool = True) -> None:
+        self.blocks, self._sizes = blocks, sizes_for(blocks, sequences=sequences)
+        self._priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+        self._trees, self._graph, self._found = trees_for(blocks), graph_for(blocks), swept_for(blocks, most)
+
+    @property
+    def count(self) -> int:
+        return int(self._found.counts[0])
+
+    def of(self, status: States, enough: float) -> list[OneState]:
+        """Those that are left in a state (m) and may lose less than `enough`, and those without a flow."""
+        found = self._found
+        tools = self._priority, enough, self._trees, self._graph, found
+        count = complete(self.blocks, self._sizes, status, *tools)
+        parts = found.status[:count].copy(), found.loss[:count].tolist(), found.least[:count].tolist()
+        return [OneState(*each) for each in zip(*parts, strict=True)]
+
+
+MANY = 700.0
+"""Largest logarithm of a number of states that is told apart: beyond, floats end."""
+
+
+def states_left(blocks: Blocks, status: States) -> float:
+    """How many states are radial, but for rounding, counted as trees of what is undecided (Kirchhoff)."""
+    left, closed = status == UNDECIDED, (status == CLOSED) | (status == LOOP)
+    n, (fr, to) = len(blocks.has), (blocks.fr, blocks.to)
+    sources = np.flatnonzero(blocks.is_source)
+    part = components(n, *(np.append(end[closed], more) for end, more in ((fr, sources[:-1]), (to, sources[1:]))))
+    laplacian = np.zeros((part.max() + 1, part.max() + 1))
+    ends = part[fr[left]], part[to[left]]
+    for a, b in (ends, ends[::-1]):
+        np.add.at(laplacian, (a, a), 1.0)
+        np.add.at(laplacian, (a, b), -1.0)
+    return math.exp(min(float(np.linalg.slogdet(laplacian[1:, 1:])[1]) - 1e-6, MANY))

@@ -11,15 +11,14 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.formulations.radiality import Switching
-from openpoint.graph import components
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.deviation import sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, sweep, trees_for
 from openpoint.search.phases.model import Blocks, Box, PhaseModel
 from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.parts import rest_of
 from openpoint.search.phases.pieces import Core, balanced, undecided
-from openpoint.search.phases.states import complete, graph_for, probe, propagate, swept_for
+from openpoint.search.phases.states import AllStates, graph_for, probe, propagate, states_left
 from openpoint.search.tree import Queue
 
 ROOT_ROUNDS, ROUNDS = 12, 3
@@ -28,8 +27,6 @@ PAYS, PACE = 20, 16
 """Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
-MANY = 700.0
-"""Largest logarithm of a number of states that is told apart: beyond, floats end."""
 MARGIN = 1e-9
 """Relative rounding error that a bound is lowered by."""
 
@@ -129,7 +126,9 @@ class PhaseTree:
 
     The bound of a node is that of the loss, and the price of the switches that are decided in it. Where few radial
     states are left at a node, the flows of all of them are computed, in the core with what its pieces draw, and those
-    are leaves that do not lose enough in the whole grid for sure.
+    are leaves that do not lose enough in the whole grid for sure. Before that, nodes are divided by the rest of the
+    core without its parts of few states; where few states of the rest are left, their flows tell which of them are
+    nodes, in which these parts alone are undecided.
 
     Attributes:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound. swept: flows of the core so far.
@@ -143,11 +142,15 @@ class PhaseTree:
         self._trees, self._squares = trees_for(blocks), squares_for(blocks)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._probed = self._fixed = 0
-        self._flow, self._swept = trees_for(blocks), swept_for(blocks, FEW + 1)
-        self._sizes, self._near, self._near_from = sizes_for(blocks, sequences=True), list[tuple[float, States]](), 0.0
+        self._all, self._near, self._near_from = AllStates(blocks, FEW + 1), list[tuple[float, States]](), 0.0
         self.left = 0
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
+        self._first: Bools = np.ones(len(blocks.fr), dtype=np.bool_)
+        self._rest: AllStates | None = None
+        if states_left(blocks, self._status) > FEW and len((rest := rest_of(core)).branch) < len(blocks.fr):
+            self._rest = AllStates(rest.blocks, FEW + 1)
+            self._first = np.isin(np.arange(len(blocks.fr)), rest.branch)
         self.root, first = math.inf, core.h
         if self._follow(self._status):
             tried = []
@@ -169,7 +172,7 @@ class PhaseTree:
 
     @property
     def swept(self) -> int:
-        return int(self._swept.counts[0])
+        return self._all.count + (0 if self._rest is None else self._rest.count)
 
     def explore(self, most: int) -> int:
         """As `openpoint.search.tree.Tree`."""
@@ -198,23 +201,30 @@ class PhaseTree:
                 self._queue.done(bound)
                 return False
             if states_left(self.blocks, status) <= FEW:
-                self._complete(status)
                 self._near_from = bound
+                self._complete(status)
                 return True
+            first = (status == UNDECIDED) & self._first
+            if self._rest is not None and first.any():
+                if states_left(self._rest.blocks, status[self._first]) <= FEW:
+                    self._divide(self._rest, bound, _Node(status, h))
+                    return True
+            else:
+                first = status == UNDECIDED
             if self._fixed * PAYS < self._probed and self.nodes % PACE:
                 value[:] = -math.inf
-                chosen = int(np.argmax(np.where(status == UNDECIDED, np.linalg.norm(self._trees.i, axis=1), -1.0)))
+                chosen = int(np.argmax(np.where(first, np.linalg.norm(self._trees.i, axis=1), -1.0)))
                 break
             self._probed += int((status == UNDECIDED).sum())
             fixed = probe(
-                *(self.blocks, status, self.priority, h, (self.cutoff - price) * (1.0 + MARGIN)),
+                *(self.blocks, status, self.priority, h, self._enough(status)),
                 *(self._trees, self._squares, self._pattern, self._graph, value),
             )
             if fixed < 0:
                 self._queue.done(self.cutoff)
                 return False
             if fixed == 0:
-                chosen = int(np.argmax(value))
+                chosen = int(np.argmax(np.where(first, value, -math.inf)))
                 break
             self._fixed += fixed
             self._queue.done(self.cutoff)
@@ -229,12 +239,21 @@ class PhaseTree:
 
         So do those without a flow in the core, of which nothing is known.
         """
-        enough, found = (self.cutoff - self.price(status)) * (1.0 + MARGIN), self._swept
-        tools = self.priority, enough, self._flow, self._graph, found
-        count = complete(self.blocks, self._sizes, status, *tools)
-        order = sorted(range(count), key=lambda k: -float(found.loss[k]))
-        self._near = [(float(found.least[k]), found.status[k].copy()) for k in order]
+        found = self._all.of(status, self._enough(status))
+        self._near = [(each.least, each.status) for each in sorted(found, key=lambda each: -each.loss)]
         self._queue.done(self.cutoff)
+
+    def _divide(self, rest: AllStates, bound: float, node: _Node) -> None:
+        """Sweep all radial states of the rest at a node; those that may lose less than the cutoff are nodes."""
+        for each in rest.of(node.status[self._first], self._enough(node.status)):
+            other = node.status.copy()
+            other[self._first] = each.status
+            self._push(max(bound, each.least + self.price(other)), other, node.h.copy())
+        self._queue.done(self.cutoff)
+
+    def _enough(self, status: States) -> float:
+        """The loss from which on a state does not matter."""
+        return (self.cutoff - self.price(status)) * (1.0 + MARGIN)
 
     def _follow(self, status: States) -> bool:
         return bool(propagate(self.blocks, status, self._graph))
@@ -243,7 +262,7 @@ class PhaseTree:
         if math.isinf(price := self.price(status)):
             return price
         found = improve(
-            *(self.blocks, status, self.priority, h, rounds, (self.cutoff - price) * (1.0 + MARGIN)),
+            *(self.blocks, status, self.priority, h, rounds, self._enough(status)),
             *(self._trees, self._squares, self._pattern),
         )
         return price + (float(found) * (1.0 - MARGIN) if found > 0.0 else max(float(found), 0.0))
@@ -253,20 +272,6 @@ class PhaseTree:
             self._queue.push(bound, _Node(status, h))
         elif math.isfinite(bound):
             self._queue.done(bound)
-
-
-def states_left(blocks: Blocks, status: States) -> float:
-    """How many states are radial, but for rounding, counted as trees of what is undecided (Kirchhoff)."""
-    left, closed = status == UNDECIDED, (status == CLOSED) | (status == LOOP)
-    n, (fr, to) = len(blocks.has), (blocks.fr, blocks.to)
-    sources = np.flatnonzero(blocks.is_source)
-    part = components(n, *(np.append(end[closed], more) for end, more in ((fr, sources[:-1]), (to, sources[1:]))))
-    laplacian = np.zeros((part.max() + 1, part.max() + 1))
-    ends = part[fr[left]], part[to[left]]
-    for a, b in (ends, ends[::-1]):
-        np.add.at(laplacian, (a, a), 1.0)
-        np.add.at(laplacian, (a, b), -1.0)
-    return math.exp(min(float(np.linalg.slogdet(laplacian[1:, 1:])[1]) - 1e-6, MANY))
 
 
 def box_around(v: Complexes, present: Bools, box: Box, margin: float = 0.02) -> Box:
