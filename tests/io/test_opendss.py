@@ -83,6 +83,17 @@ def test_the_grid_has_the_voltages_and_losses_of_the_file(name: str, tmp_path: P
     assert flows.ac_max_mismatch_pu < 1e-4
 
 
+def test_loads_that_nothing_feeds_count_at_the_voltage_for_which_they_are_rated(tmp_path: Path) -> None:
+    """OpenDSS gives their buses the first of the voltage bases, at which an impedance draws thousands of times as much."""
+    dead = """New Line.Stub phases=3 bus1=X.1.2.3 bus2=Y.1.2.3 r1=0.3 x1=0.6 length=1
+New Load.Y bus1=Y phases=3 kv=0.22 kw=4 kvar=1 model=2
+New Load.Z bus1=Y.1 phases=1 kv=0.127 kw=1 model=2
+"""
+    grid = grid_from_file(put(tmp_path, SUB + LINE + LOAD + dead))
+    (note,) = [note for note in grid.notes if "nothing can feed" in note.message]
+    assert "loads of 5.000 kW" in note.message
+
+
 def test_what_nothing_can_feed_is_left_out_and_told(tmp_path: Path) -> None:
     """A dead piece, a dead phase of a line, and what hangs at them; the rest has the flow of the file."""
     more = """New Line.L2 bus1=B.1.2.3 bus2=C.1.2.3 r1=0.3 x1=0.6 length=1

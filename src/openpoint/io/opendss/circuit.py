@@ -173,18 +173,40 @@ def _levels(reading: Reading, elements: list[str]) -> dict[str, str]:
     return {name.lower(): group.of(name.lower()) for name in reading.engine.Circuit.AllBusNames()}
 
 
+UNFED = 1e-6
+"""Share of the base of its voltage up to which a bus counts as fed by nothing."""
+
+
+def _rated_kv(reading: Reading, level: dict[str, str]) -> dict[str, Counter[float]]:
+    """By group of buses that lines join, the voltages between lines, kV, for which its loads are rated."""
+    found: dict[str, Counter[float]] = {}
+    loads = reading.engine.Loads
+    for name in loads.AllNames():
+        loads.Name(name)
+        (bus, nodes), *_ = reading.terminals(f"load.{name}")
+        to_neutral = sum(node in LETTER for node in nodes) == 1
+        found.setdefault(level[bus], Counter())[round(loads.kV() * (math.sqrt(3.0) if to_neutral else 1.0), 9)] += 1
+    return found
+
+
 def _buses(reading: Reading, places: Places, leave_out: set[str], level: dict[str, str]) -> None:
     """The buses; what lines join takes the nominal voltage of most of them.
 
-    OpenDSS gives each bus the base nearest to its voltage without load, which is wrong where that is far from nominal.
+    OpenDSS gives each bus the base nearest to its voltage without load, which is wrong where that is far from nominal,
+    and any base where nothing feeds it: there it is the voltage for which loads are rated.
     """
     engine = reading.engine
     unknown: list[str] = []
     found: dict[str, Counter[float]] = {}
+    unfed: dict[str, Counter[float]] = {}
     for name in engine.Circuit.AllBusNames():
         engine.Circuit.SetActiveBus(name)
         if (kv := round(engine.Bus.kVBase() * math.sqrt(3.0), 9)) > 0:
-            found.setdefault(level[name.lower()], Counter())[kv] += 1
+            is_fed = max(engine.Bus.VMagAngle()[::2], default=0.0) > UNFED * 1000.0 * kv
+            (found if is_fed else unfed).setdefault(level[name.lower()], Counter())[kv] += 1
+    rated = _rated_kv(reading, level)
+    for of in unfed.keys() - found.keys():
+        found[of] = rated.get(of, unfed[of])
     common = {of: max(kvs, key=lambda kv: (kvs[kv], kv)) for of, kvs in found.items()}
     others = sum(kvs.total() - max(kvs.values()) for kvs in found.values())
     if others:
