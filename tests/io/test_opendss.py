@@ -84,7 +84,7 @@ def test_the_grid_has_the_voltages_and_losses_of_the_file(name: str, tmp_path: P
 
 
 def test_loads_that_nothing_feeds_count_at_the_voltage_for_which_they_are_rated(tmp_path: Path) -> None:
-    """OpenDSS gives their buses the first of the voltage bases, at which an impedance draws thousands of times as much."""
+    """OpenDSS gives their buses the first of the voltage bases, at which an impedance draws thousands of times more."""
     dead = """New Line.Stub phases=3 bus1=X.1.2.3 bus2=Y.1.2.3 r1=0.3 x1=0.6 length=1
 New Load.Y bus1=Y phases=3 kv=0.22 kw=4 kvar=1 model=2
 New Load.Z bus1=Y.1 phases=1 kv=0.127 kw=1 model=2
