@@ -44,12 +44,13 @@ class HighsModel:
     `add_rows`; `add_rows` and `set_rows` count in these.
     """
 
-    def __init__(self, form: StandardForm, *, tolerance: float = FEASIBILITY) -> None:
+    def __init__(self, form: StandardForm, *, tolerance: float = FEASIBILITY, perturbed: bool = True) -> None:
         """Load the model, once.
 
         Args:
             form: the model.
             tolerance: feasibility tolerance of rows and of duals, absolute.
+            perturbed: whether the dual simplex method moves costs against cycling; many short solves go faster without.
 
         Raises:
             OptionError: the model has cones.
@@ -68,6 +69,7 @@ class HighsModel:
         highs.setOptionValue("primal_feasibility_tolerance", tolerance)
         highs.setOptionValue("dual_feasibility_tolerance", tolerance)
         highs.setOptionValue("mip_abs_gap", 0.0)
+        highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", float(perturbed))
         highs.passModel(_linear_program(form, self._bounds))
         highs.cbSimplexInterrupt += self._interrupt
         highs.cbMipInterrupt += self._interrupt

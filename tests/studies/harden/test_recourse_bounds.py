@@ -162,6 +162,32 @@ def test_a_program_over_trees_says_what_is_shed() -> None:
     assert closed >= 12
 
 
+def test_a_program_over_trees_never_says_too_much_where_buses_feed_in() -> None:
+    """docs/methods.md M28: infeed raises voltages, takes off what paths carry, and may be shed."""
+    shed = near = 0
+    for seed in range(60):
+        program = passive_program(seed)
+        rng = random.Random(seed)
+        feeds = np.array([rng.random() < 0.3 for _ in range(program.network.n_terminals)])
+        power = program.network.s_power * np.where(feeds, -rng.choice([0.1, 0.5]), 1.0)
+        program = dataclasses.replace(program, network=dataclasses.replace(program.network, s_power=power))
+        nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
+        restoration_bounds = program._restoration_bounds
+        for broken in disasters:
+            whole = ~(broken > 0.5)
+            inside = restoration_bounds._part_of(whole)[program.network.inner] == 0
+            if not (inside.any() and restoration_bounds.has_program):
+                continue
+            exact = brute_force(program, nothing, broken)
+            lower = restoration_bounds._by_program(whole, np.inf, 0.0)
+            slack = 1e-6 * (1.0 + exact)
+            assert lower <= exact + slack <= restoration_bounds._above(whole[None, :])[0] + 2.0 * slack, seed
+            shed += bool(exact > restoration_bounds._below(whole, nothing, nothing.copy()) + 1e-3)
+            near += bool(lower >= exact * (1.0 - 1e-4) - 1e-2)
+    assert shed >= 10
+    assert near >= 10
+
+
 def test_a_search_over_trees_agrees_with_all_of_them() -> None:
     """docs/methods.md M28: on 33 buses, where chains are long, and leaves hang at them."""
     network = Limits(v_min_pu=0.93).applied(build_network(files.load("baran33")))
@@ -178,9 +204,20 @@ def test_a_search_over_trees_agrees_with_all_of_them() -> None:
         if best > all_trees._below(whole, np.zeros(e), np.zeros(e)) + 1e-3:
             found = search._by_program(whole, np.inf, 0.0)
             assert found == pytest.approx(best, rel=2e-5, abs=1e-4)
-            assert search._above(whole[None, :])[0] >= best
+            assert search._above(whole[None, :])[0] == pytest.approx(best, rel=1e-4)
             shed += 1
     assert shed >= 3
+
+
+def test_a_search_over_trees_finds_the_tree_of_its_bound() -> None:
+    """On 118 buses, where much hangs along the chains that are open."""
+    network = Limits(v_min_pu=0.9).applied(build_network(files.load("zhang118")))
+    n, e = network.n_terminals, network.n_conductors
+    none, whole = np.zeros(0, dtype=np.int64), np.ones(e, dtype=np.bool_)
+    whole[[76, 99]] = False
+    search = RestorationBounds(network, np.arange(e), none, (0.0, 0.0), np.zeros(0), np.full(n, 14.0), 0)
+    bound = search._by_program(whole, 800, 0.0025)
+    assert 0.0 < bound <= search._above(whole[None, :])[0] <= bound * 1.003
 
 
 def test_a_limit_ends_the_bounds_of_many_disasters_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

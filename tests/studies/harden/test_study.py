@@ -256,14 +256,18 @@ def test_disasters_that_are_not_shown_keep_their_figures(zhang: Grid, monkeypatc
     assert asked.wait_and_see_usd == pytest.approx(full.wait_and_see_usd, abs=0.01)
 
 
-def test_a_time_limit_keeps_what_is_known(zhang: Grid) -> None:
-    threat = openpoint.storms(zhang, count=30, seed=1, mean_broken=4.0)
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("costs", [None, CENT], ids=["", "closed lines cost"])
+def test_a_time_limit_keeps_a_plan_and_its_bound(zhang: Grid, costs: HardenCosts | None, fixed: bool) -> None:
+    """To buy nothing is one, also where some lines cannot be opened."""
+    lines = zhang.lines.with_columns(pl.col("name").is_in(["1", "2"]).not_().alias("switchable"))
+    grid = zhang.with_tables(lines=lines) if fixed else zhang
+    threat = openpoint.storms(grid, count=30, seed=1, mean_broken=4.0)
     method = ColumnAndConstraint(gap=0.0, time_limit_s=1e-3)
-    result = harden(zhang, disasters=threat, max_lines=3, max_generators=2, method=method)
+    result = harden(grid, disasters=threat, max_lines=3, max_generators=2, costs=costs, method=method)
     assert result.termination is Termination.TIME
     assert result.wait_and_see_usd is None
-    assert result.lower_bound_usd <= (math.inf if result.cost_usd is None else result.cost_usd)
-    assert result.cost_usd is not None or not result.hardened_branches
+    assert 0.0 <= result.lower_bound_usd <= cost(result) < math.inf
 
 
 def test_progress_goes_on_after_the_plan(zhang: Grid) -> None:

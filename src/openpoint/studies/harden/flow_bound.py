@@ -26,7 +26,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import dijkstra
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.islands import nominal_demand, voltage_limits
+from openpoint.formulations.islands import nominal_demand, voltage_limits, voltage_upper_bound
 from openpoint.network import Network
 from openpoint.network.limits import series_limits
 from openpoint.solvers.base import StandardForm, Status
@@ -60,7 +60,8 @@ class FlowBound:
         infeed: (N) most that buses and generators of the grid feed in, per unit.
         buses: (G) places of backup generators. backup_pu: active and reactive power of one.
         most: generators that may be bought.
-        passive: whether nothing feeds in, reactive power included, so that a path carries what its end takes.
+        ideal: whether taps stand beside sources alone, and what feeds in takes a known amount off a path.
+        taken: that amount, I. top: most squared voltage of a bus.
     """
 
     network: Network
@@ -72,7 +73,9 @@ class FlowBound:
     buses: Ints
     backup_pu: tuple[float, float]
     most: int
-    passive: bool = field(default=False, init=False)
+    ideal: bool = field(init=False)
+    taken: float = field(init=False)
+    top: float = field(init=False)
     _least: dict[bytes, float] = field(default_factory=dict, init=False)
     _cuts: dict[bytes, FlowCut] = field(default_factory=dict, init=False)
 
@@ -85,22 +88,26 @@ class FlowBound:
             ratio = float(np.clip(np.min(s.imag[loaded] / self._p[loaded], initial=1.0), 0.0, 1.0))
         capacitive = float(np.maximum(ratio * self._p - s.imag, 0.0).sum())
         capacitive += float(np.maximum(np.abs(net.q_min), np.abs(net.q_max)).sum())
-        self._taken = self._off_path(float(self.infeed.sum()), capacitive, ratio)
+        self.taken = self._taken = self._off_path(float(self.infeed.sum()), capacitive, ratio)
         self._taken_each = self._off_path(*self.backup_pu, ratio)
         r, x = np.asarray(net.r), np.asarray(net.x)
-        low = voltage_limits(net)[0]
+        low, high = voltage_limits(net)
         # Taps beside the sources move what these hold; elsewhere they would move the drops of all that is beyond.
         source, taps = np.zeros(n), np.asarray(net.tap) ** 2
         source[net.source_terminal] = np.abs(net.source_v) ** 2
         ahead, back = source[net.terminal_fr] > 0.0, source[net.terminal_to] > 0.0
         first = np.where(ahead, source[net.terminal_fr] / taps, source[net.terminal_to] * taps)
         top = float(np.max(first[self.usable], initial=0.0))
+        fed_q = float(np.maximum(-s.imag, 0.0).sum())
+        self.top = min(
+            voltage_upper_bound(net, float(source.max()), float(self.infeed.sum()), fed_q), float(high.max())
+        )
         # Where infeed must raise the voltage, a path that carries less than I proves nothing by its length.
         self._drop = np.maximum(top - low, 0.0)
         held = np.flatnonzero(self.usable)
         ideal = bool(np.all((taps == 1.0) | ahead | back, where=self.usable) and np.all(r[held] >= 0.0))
         ideal = ideal and bool(np.all(x[held] >= 0.0))
-        self.passive = ideal and not self.infeed.any() and capacitive == 0.0
+        self.ideal = ideal and bool(np.isfinite(self.taken))
         if not ideal or not np.isfinite(self._taken + (self._taken_each if self.most else 0.0)):
             self._drop = np.full(n, np.inf)
             self._taken = self._taken_each = 0.0

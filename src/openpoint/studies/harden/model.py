@@ -271,6 +271,11 @@ class HardenProgram(PlainProgram):
         worst = isinstance(self.risk, WorstCase)
         return RestorationBounds(net, self.lines, self.buses, backup, self.root_w, voll, self.generators_most, worst)
 
+    @property
+    def nothing_served_usd(self) -> float:
+        """A cost that no disaster exceeds, whatever is bought: all load is shed; inf where even that breaks limits."""
+        return self._restoration_bounds.nothing_usd + self.closed_line_usd * int(self.always_closed.sum())
+
     def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """What to buy, within numbers and money."""
         x = cp.Variable(len(self.costs), name="bought")

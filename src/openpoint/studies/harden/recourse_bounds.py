@@ -23,7 +23,6 @@ from typing import final
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.islands import nominal_demand
@@ -39,6 +38,7 @@ from openpoint.studies.harden.trees import (
     least_drop,
     lifted,
     missed_limits,
+    parts,
     shed_on,
     spanned,
     spanning_trees,
@@ -75,6 +75,7 @@ class RestorationBounds:
         voll_usd: (N) value of lost load, per unit of power.
         generators_most: generators that may be bought.
         worst: whether the disaster that costs most counts alone: then no other is looked at.
+        nothing_usd: cost where all load is shed and no branch closed that can be open; inf where that breaks limits.
     """
 
     network: Network
@@ -85,6 +86,7 @@ class RestorationBounds:
     voll_usd: Floats
     generators_most: int
     worst: bool = False
+    nothing_usd: float = field(init=False)
     _parts: dict[bytes, Ints] = field(default_factory=dict, init=False)
     _searched: set[bytes] = field(default_factory=set, init=False)
     _by_tree: dict[bytes, tuple[float, Bools, float]] = field(default_factory=dict, init=False)
@@ -119,13 +121,16 @@ class RestorationBounds:
         at_line[self.lines] = np.arange(len(self.lines))
         self._at_line = at_line
         self._trees_suffice = self._all_trees_serve()
-        self._trees = np.zeros((1, net.n_conductors), dtype=np.bool_)  # all open
-        self._costs = np.array([float(self._value.sum())])
+        none = np.zeros(net.n_terminals)
+        kept = violation(self._feeder, self._fixed, self._root, none, none) <= KEPT
+        self.nothing_usd = float(self._value.sum()) if kept else np.inf
+        self._trees = np.zeros((0, net.n_conductors), dtype=np.bool_)
+        self._costs = np.zeros(0)
 
     @property
     def has_program(self) -> bool:
         """Whether a program over spanning trees takes the place of the recourse where no generator is bought."""
-        return self._trees_suffice and self._flows.passive
+        return self._trees_suffice and self._flows.ideal
 
     def recourse_bounds(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
@@ -228,7 +233,8 @@ class RestorationBounds:
             return cost
 
         def begun() -> TreeSearch:
-            return TreeSearch(TreeProgram(self._feeder, live, self._root, self._flows.distance(whole)))
+            distance, off, top = self._flows.distance(whole), self._flows.taken, self._flows.top
+            return TreeSearch(TreeProgram(self._feeder, live, self._root, distance, off, top))
 
         best = float(self._above(whole[None, :])[0]) - lost
         search = remembered(self._programs, live.tobytes(), begun, SEARCHES_KEPT)
@@ -243,7 +249,7 @@ class RestorationBounds:
         live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
         key = live.tobytes()
         if key not in self._by_tree:
-            if not self._trees_suffice or self._number_of_trees(live, part) > most:
+            if not self._trees_suffice or self._infeed.any() or self._number_of_trees(live, part) > most:
                 return 0.0
             self._by_tree[key] = self._best_tree(live)
         lost, (shed, tree, cost) = float(self._value[part > 0].sum()), self._by_tree[key]
@@ -319,13 +325,13 @@ class RestorationBounds:
         self._costs = np.append(self._costs, cost)
 
     def _all_trees_serve(self) -> bool:
-        """Whether some spanning tree serves as well as any part of one: a bus without load may hang anywhere, since
-        voltages need not change along a branch without flow, and the limits are the same everywhere."""
+        """Whether some spanning tree serves as well as any part of one: a bus without load or infeed may hang anywhere,
+        since voltages need not change along a branch without flow, and the limits are the same everywhere."""
         net, feeder = self.network, self._feeder
         inner = self._label != self._root
         alike = np.ptp(feeder.low[inner]) == 0.0 and np.ptp(feeder.high[inner]) == 0.0 if inner.any() else False
-        loads = (feeder.p > 0.0) | ((feeder.p == 0.0) & (feeder.q == 0.0))
-        if not alike or self._infeed.any() or not loads.all():
+        sheds = (feeder.p != 0.0) | (feeder.q == 0.0)
+        if not alike or len(net.generator_names) or not sheds.all():
             return False
         low, high = feeder.low[inner][0], feeder.high[inner][0]
         held = feeder.held[net.source_terminal]
@@ -362,12 +368,7 @@ class RestorationBounds:
         """(N) part of each bus; that of the sources is 0."""
         key = whole.tobytes()
         if key not in self._parts:
-            net, on = self.network, np.flatnonzero(whole)
-            n = net.n_terminals
-            a, b = self._label[net.terminal_fr[on]], self._label[net.terminal_to[on]]
-            graph = sp.csr_array((np.ones(len(on)), (a, b)), shape=(n, n))
-            part = connected_components(graph, directed=False)[1][self._label]
-            self._parts[key] = np.where(part == part[self._root], 0, part + 1)
+            self._parts[key] = parts(self._feeder, whole, self._root)[self._label]
         return self._parts[key]
 
     def _below(self, whole: Bools, decision: Floats, slope: Floats) -> float:
@@ -394,13 +395,10 @@ class RestorationBounds:
 
     def _above(self, whole: Bools) -> Floats:
         """(K) cost of the best known tree that lies within the whole branches of each disaster, (K, E)."""
-        upper = np.full(len(whole), np.inf)
-        trees = self._trees.astype(np.float32)
-        closed = np.where(self._fixed, trees, 1.0).astype(np.float32)
-        for rows in np.array_split(np.arange(len(whole)), 1 + len(whole) * len(trees) // CELLS):
-            strays = (~whole[rows]).astype(np.float32) @ trees.T
-            strays += (whole[rows] & self._fixed).astype(np.float32) @ (1.0 - closed).T
-            upper[rows] = np.where(strays < 0.5, self._costs, np.inf).min(axis=1)
+        upper = np.full(len(whole), self.nothing_usd)
+        for row, kept in enumerate(whole):
+            serves = ~self._trees[:, ~kept].any(axis=1) & self._trees[:, kept & self._fixed].all(axis=1)
+            upper[row] = min(upper[row], self._costs[serves].min(initial=np.inf))
         return upper
 
     def _search(self, whole: Bools, *, thorough: bool = False, enough: float = 0.0) -> None:
@@ -457,7 +455,3 @@ class RestorationBounds:
         q[roots] -= q_each
         _, shed_usd, _ = lifted(self._feeder, live, tree, int(roots[0]), p, q)
         return served if shed_usd == 0.0 else 0.0
-
-
-CELLS = 20_000_000
-"""Pairs of a tree and a disaster that are compared at once."""

@@ -119,9 +119,11 @@ def _or_nothing(program: HardenProgram, outcome: Outcome, deadline: Deadline) ->
         return outcome
     finite, nothing = as_finite(program), np.zeros(len(program.costs))
     assert not isinstance(finite.uncertainty, Box | Budget)
-    known = program.recourse_bounds(nothing, finite.uncertainty.values, deadline.over)
-    if known is None or not np.isfinite(known.upper).all():
+    realisations = finite.uncertainty.values
+    known = program.recourse_bounds(nothing, realisations, deadline.over)
+    upper = np.full(len(realisations), program.nothing_served_usd) if known is None else known.upper
+    if not np.isfinite(upper).all():
         return outcome
-    cost = probability_set(finite.uncertainty, finite.risk).worst(known.upper)[0]
+    cost = probability_set(finite.uncertainty, finite.risk).worst(upper)[0]
     lower = min(outcome.lower_bound, cost)
-    return replace(outcome, decision=nothing, upper_bound=cost, lower_bound=lower, values=known.upper)
+    return replace(outcome, decision=nothing, upper_bound=cost, lower_bound=lower, values=upper)

@@ -7,13 +7,14 @@ served, of a chain that feeds a fork, or from one of the two ends, P and Q what 
 voltages of forks, V = z w the one before a chain that feeds, and D the drops by Σ 2 (r p + x q) s and by P and Q,
 
     min  Σ price p (1 − Σ s)      Σ z = 1 over the chains into each fork;  s ≤ z;  s + s' ≤ 1 − z − z' where it is open
-    s.t. P and Q balanced at each fork;   0 ≤ P, Q ≤ most z;   ratings kept by z, by 1 − z
+    s.t. P and Q balanced at each fork;   least z ≤ P, Q ≤ most z;   ratings kept by z, by 1 − z
          w ≤ Σ (V − D) over the chains into a fork;   w̲ z ≤ V − D;   w̲ (1 − z) ≤ w − V − D where it is open
-         V ≤ w_source z − 2 ρ (P + Σ p s)
+         V ≤ w_top z − 2 ρ (P + Σ p s − I z)
 
-with ρ the distances of `FlowBound`. Where a chain is open is said by integers of its own, one a bus: without them what
-is least on each side is served from there, the nearest first, and one bus of it from both. So they are few that matter,
-and are branched on last.
+with ρ and I, what infeed takes off a path, as in `FlowBound`, and w_top the highest voltage that any bus may have;
+infeed is a load below zero, of price 0. Where a chain is open is said by integers of its own, one a bus: without them
+what is least on each side is served from there, the nearest first, and one bus of it from both. So they are few that
+matter, and are branched on last.
 
 Theory: docs/methods.md M28.
 """
@@ -39,8 +40,8 @@ from openpoint.twostage.workers.pool import never
 
 WHOLE = 1e-6
 """Largest distance of an integer from a whole number."""
-LOOKED_AT, RELIABLE = 8, 2
-"""Integers that are tried at a node, and how often one is tried before what it gained is believed."""
+LOOKED_AT = 8
+"""Integers that are tried at a node, those apart that were tried before: what they gained is believed."""
 Row = dict[int, float]
 
 
@@ -168,16 +169,22 @@ class _Served:
 @final
 @dataclass
 class TreeProgram:
-    """The program over the live branches of a grid of loads alone; its integers are those of chains, then of buses."""
+    """The program over the live branches of a grid; its integers are those of chains, then of buses.
+
+    Attributes:
+        distance, taken: ρ and I. top: w_top, or less where nothing feeds in.
+    """
 
     feeder: Feeder
     live: Bools
     root: int
     distance: Floats
+    taken: float
+    top: float
     form: StandardForm = field(init=False)
     first: int = field(init=False)
     _costs: list[float] = field(default_factory=list, init=False)
-    _most: list[float] = field(default_factory=list, init=False)
+    _bounds: list[tuple[float, float]] = field(default_factory=list, init=False)
     _rows: tuple[list[tuple[Row, float]], list[tuple[Row, float]]] = field(default=([], []), init=False)
     _chosen: list[tuple[Chain, list[int], list[dict[int, int]]]] = field(default_factory=list, init=False)
 
@@ -187,10 +194,13 @@ class TreeProgram:
         inner = np.array(skeleton.buses[1:], dtype=np.int64)
         feeder = self.feeder
         self._value = feeder.price * np.maximum(feeder.p, 0.0)
-        self._p_all, self._q_all = float(feeder.p[inner].sum()), float(feeder.q[inner].sum())
+        sums = [(np.maximum(each[inner], 0.0).sum(), np.minimum(each[inner], 0.0).sum()) for each in feeder[8:10]]
+        (self._p_all, self._p_least), (self._q_all, self._q_least) = sums
+        self._size = float(np.hypot(max(self._p_all, -self._p_least), max(self._q_all, -self._q_least)))
         self._low = float(feeder.low[inner[0]])
         firsts = np.flatnonzero(self.live & ((feeder.fr == self.root) != (feeder.to == self.root)))
-        self._top = max(self._held(int(e)) for e in firsts)
+        held = max(self._held(int(e)) for e in firsts)
+        self._top = max(held, self.top) if self._p_least < 0.0 or self._q_least < 0.0 else held
         forks = [fork for fork in skeleton.forks if fork != self.root]
         self._w = {fork: self._column(most=self._top) for fork in forks}
         self._into: dict[int, tuple[Row, Row, Row, Row]] = {fork: ({}, {}, {}, {self._w[fork]: 1.0}) for fork in forks}
@@ -214,21 +224,25 @@ class TreeProgram:
             tree[chain.branches] = True
             if not chain.forced and not any(z >= 0 and x[z] > 0.5 for z in feeds):
                 near, far = (
-                    np.array([self._value[b] * x[side[b]] if b in side else 0.0 for b in chain.buses])
+                    np.array([sum(self._value[b] * x[side[b]] for b in at if b in side) for at in self._loads(chain)])
                     for side in shares
                 )
                 kept = [near[:k].sum() + far[k:].sum() for k in range(len(chain.branches))]
                 tree[chain.branches[int(np.argmax(kept))]] = False
         return tree
 
-    def _column(self, cost: float = 0.0, most: float = np.inf) -> int:
+    def _loads(self, chain: Chain) -> list[list[int]]:
+        """Each bus of a chain with all that hang at it."""
+        return [[bus, *(each.bus for each in self._skeleton.below(bus))] for bus in chain.buses]
+
+    def _column(self, cost: float = 0.0, most: float = np.inf, least: float = 0.0) -> int:
         self._costs.append(cost)
-        self._most.append(most)
+        self._bounds.append((least, most))
         return len(self._costs) - 1
 
     def _share(self, bus: int) -> int:
-        """A column of the share served of a bus; −1 for a bus without load."""
-        return self._column(-float(self._value[bus]), 1.0) if bus >= 0 and self.feeder.p[bus] > 0.0 else -1
+        """A column of the share served of a bus; −1 for a bus without load or infeed."""
+        return self._column(-float(self._value[bus]), 1.0) if bus >= 0 and self.feeder.p[bus] else -1
 
     def _less(self, row: Row, right: float = 0.0, **more: Row) -> None:
         """Keep row + Σ more ≤ right."""
@@ -293,12 +307,13 @@ class TreeProgram:
 
     def _keep_ratings(self, served: _Served, share: Row, right: float, passed: tuple[int, int] | None = None) -> None:
         for k, each in enumerate(served.reached):
-            reach = float(self.feeder.reach[each.branch])
-            if reach >= np.hypot(self._p_all, self._q_all):
+            reach, behind = float(self.feeder.reach[each.branch]), served.path[:, k]
+            size = self._size if passed else float(behind @ np.hypot(served.p, served.q))
+            if reach >= size:
                 continue
             for side in (2.0 * np.arange(CORNERS // 4) + 1.0) * np.pi / CORNERS:
                 a, b = float(np.cos(side)), float(np.sin(side))
-                beyond = served.path[:, k] * (a * served.p + b * served.q)
+                beyond = behind * (a * served.p + b * served.q)
                 more = {passed[0]: a, passed[1]: b} if passed and served.path[-1, k] else {}
                 given = {z: factor * reach for z, factor in share.items()}
                 self._less(served.row(beyond), right * reach, more=more, given=given)
@@ -327,21 +342,21 @@ class TreeProgram:
                 served = self._served(start, reached[:-1])
                 opened[side] = {each.bus: c for each, c in zip(served.reached, served.columns) if c >= 0}
                 self._feed(start, served, z, v)
-        for bus in opened[0]:
-            self._less({opened[0][bus]: 1.0, opened[1][bus]: 1.0, **dict.fromkeys(used, 1.0)}, 1.0)
-        self._split(chain, opened, places)
+        self._split(chain, used, opened, places)
         self._chosen.append((chain, feeds, opened))
 
     def _add_feeding(self, chain: Chain, side: int, z: int) -> Row:
         """A chain that feeds the fork at its other end where z = 1; V."""
         start, end = chain.ends[side], chain.ends[1 - side]
         served = self._served(start, self._skeleton.along(chain, side))
-        passed = self._column(), self._column()
+        passed = self._column(least=self._p_least), self._column(least=self._q_least)
         for column in served.columns:
             if column >= 0:
                 self._less({column: 1.0, z: -1.0})
-        self._less({passed[0]: 1.0, z: -self._p_all})
-        self._less({passed[1]: 1.0, z: -self._q_all})
+        for column, least, most in zip(passed, (self._p_least, self._q_least), (self._p_all, self._q_all)):
+            self._less({column: 1.0, z: -most})
+            if least < 0.0:
+                self._less({column: -1.0, z: least})
         v = {z: self._held(served.reached[0].branch)} if start == self.root else {self._column(most=self._top): 1.0}
         less = {column: -factor for column, factor in v.items()}
         for k in served.leaves:
@@ -358,15 +373,16 @@ class TreeProgram:
         self._take(start, along, {passed[1]: 1.0, **served.row(served.q)})
         if start != self.root:
             self._less({**v, self._w[start]: -1.0, z: -self._low}, -self._low)
-            length = {column: 2.0 * float(self.distance[start]) * factor for column, factor in along.items()}
-            self._less({**v, z: -self._top}, length=length)
+            far = 2.0 * float(self.distance[start])
+            length = {column: far * factor for column, factor in along.items()}
+            self._less({**v, z: -self._top - far * self.taken}, length=length)
         return v
 
-    def _split(self, chain: Chain, opened: list[dict[int, int]], places: list[int]) -> None:
-        """Integers that say which buses of an open chain are fed from its first end."""
+    def _split(self, chain: Chain, used: list[int], opened: list[dict[int, int]], places: list[int]) -> None:
+        """Integers that say which buses of an open chain are fed from its first end; 0 where it is not open."""
         before = -1
-        for bus in chain.buses:
-            loads = [b for b in (bus, *(each.bus for each in self._skeleton.below(bus))) if b in opened[0]]
+        for at in self._loads(chain):
+            loads = [b for b in at if b in opened[0]]
             if not loads:
                 continue
             here = self._column(most=1.0)
@@ -376,7 +392,7 @@ class TreeProgram:
             before = here
             for load in loads:
                 self._less({opened[0][load]: 1.0, here: -1.0})
-                self._less({opened[1][load]: 1.0, here: 1.0}, 1.0)
+                self._less({opened[1][load]: 1.0, here: 1.0, **dict.fromkeys(used, 1.0)}, 1.0)
 
     def _made(self, integers: Ints) -> StandardForm:
         count = len(self._costs)
@@ -384,10 +400,10 @@ class TreeProgram:
         entries = [(k, column, factor) for k, (row, _) in enumerate(rows) for column, factor in row.items()]
         at, columns, values = (np.array(part) for part in zip(*entries)) if entries else (np.zeros(0),) * 3
         body = sp.csr_array((values, (at.astype(int), columns.astype(int))), shape=(len(rows), count))
-        most = np.array(self._most)
+        least, most = np.array(self._bounds).reshape(-1, 2).T
         bounded, free = np.isfinite(most), sp.eye_array(count, format="csr")
         a = sp.csc_array(sp.vstack([body, free[bounded], -free]))
-        b = np.concatenate([[right for _, right in rows], most[bounded], np.zeros(count)])
+        b = np.concatenate([[right for _, right in rows], most[bounded], -least])
         zero, value = len(self._rows[0]), float(self._value[self._skeleton.buses[1:]].sum())
         return StandardForm(np.array(self._costs), value, a, b, zero, len(b) - zero, (), integers, {})
 
@@ -397,7 +413,8 @@ class TreeSearch:
     """Branch and bound over the program, by linear programs, that can go on where it ended."""
 
     def __init__(self, program: TreeProgram) -> None:
-        self._program, self._model, self._integers = program, HighsModel(program.form), program.form.integers
+        self._program, self._integers = program, program.form.integers
+        self._model = HighsModel(program.form, perturbed=False)
         count = len(self._integers)
         self._at = np.zeros(count), np.ones(count)
         self._gained, self._tried = np.zeros((2, count)), np.zeros((2, count))
@@ -449,7 +466,7 @@ class TreeSearch:
         score = score if self._tried.any() else split
         chosen, most = list[tuple[float, Floats | None, Floats, Floats]](), -1.0
         for k in cand[np.argsort(-score[cand], kind="stable")][:LOOKED_AT]:
-            if chosen and self._tried[:, k].min() >= RELIABLE:
+            if chosen and self._tried[:, k].min() > 0.0:
                 continue
             pair, gains = list[tuple[float, Floats | None, Floats, Floats]](), list[float]()
             for side, distance in enumerate((x[k], 1.0 - x[k])):

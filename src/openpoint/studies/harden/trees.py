@@ -121,6 +121,29 @@ def spanned(feeder: Feeder, allowed: Bools) -> Bools:
 
 
 @compiled
+def parts(feeder: Feeder, allowed: Bools, root: int) -> Ints:
+    """(N) number of the part that each bus, sources merged, hangs in over the allowed branches; 0 with the root."""
+    part, number = np.full(len(feeder.p), -1), 0
+    stack = np.empty(len(feeder.p), dtype=np.int64)
+    for k in range(-1, len(feeder.p)):
+        first = root if k < 0 else k
+        if part[first] >= 0:
+            continue
+        part[first], stack[0], left = number, first, 1
+        while left > 0:
+            left -= 1
+            bus = stack[left]
+            for a in range(feeder.start[bus], feeder.start[bus + 1]):
+                other = feeder.neighbour[a]
+                if allowed[feeder.via[a]] and part[other] < 0:
+                    part[other] = number
+                    stack[left] = other
+                    left += 1
+        number += 1
+    return part
+
+
+@compiled
 def walk(feeder: Feeder, tree: Bools, root: int) -> tuple[Ints, Ints, Ints]:
     """Buses in order from the root, then by bus: position of the parent, branch to it; −1 at the root."""
     order = np.empty(len(feeder.p), dtype=np.int64)
