@@ -18,11 +18,20 @@ from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import deviate, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, sweep, trees_for
-from openpoint.search.phases.model import RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
+from openpoint.search.phases.model import EVERYWHERE, RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
 from openpoint.search.phases.states import complete, graph_for, swept_for
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, jumping, states_left, status_of
+from openpoint.search.phases.tree import (
+    Flows,
+    PhaseTree,
+    box_around,
+    closed_of,
+    jumping,
+    kicked,
+    states_left,
+    status_of,
+)
 from openpoint.search.tree import grow
 from tests.builders.phase_trees import phase_trees
 
@@ -346,6 +355,37 @@ def test_flows_are_those_of_opendss() -> None:
             solved = circuit.solve()
             if np.isfinite(loss) and solved.converged[0]:
                 assert loss == pytest.approx(solved.loss_kw[0], rel=1e-5)
+
+
+def test_flows_of_loads_that_pull_the_voltage_down_are_those_of_opendss() -> None:
+    """Below their band these are impedances as large as those of lines, where plain sweeps swing further each time."""
+    low = []
+    for seed in range(10):
+        grid = phase_trees(seed, loads="power")
+        much = {"p_kw": pl.col("p_kw") * 60.0, "q_kvar": pl.col("q_kvar") * 60.0, "v_min_pu": pl.lit(0.92)}
+        grid = grid.with_tables(loads=grid.loads.with_columns(**much))
+        asked = phases_question(grid, free=("topology",))
+        network = asked.network
+        model = phase_model(grid, network, asked.always, asked.never, EVERYWHERE)
+        flows, circuit = Flows(model.blocks), OpenDssCircuit(grid)
+        slot = ["abc".index(phase) for phase in network.terminal_phase]
+        for closed in list(asked.states())[:3]:
+            loss = flows.loss(status_of(model, closed)) * network.s_base_kva / 3.0
+            circuit.rewire(closed)
+            solved = circuit.solve()
+            v = flows.trees.v[network.terminal_bus, slot]
+            assert solved.converged[0]
+            assert loss == pytest.approx(solved.loss_kw[0], rel=1e-6)
+            assert v == pytest.approx(solved.v[0], abs=1e-6)
+            low.append(np.abs(v).min())
+    assert sum(each < 0.55 for each in low) > 5
+
+
+def test_local_search_with_kicks_finds_the_best_state_of_small_grids() -> None:
+    for seed, case in grids("power", range(20, 40)):
+        flows = Flows(case.model.blocks)
+        found = kicked(flows, case.status[np.argmax(case.loss)], lambda: False)
+        assert flows.loss(found) == pytest.approx(case.loss.min(), rel=1e-9), seed
 
 
 def test_the_answer_of_a_feeder_is_that_of_all_its_topologies() -> None:

@@ -62,6 +62,7 @@ class PhasesEvaluator:
     question: PhasesQuestion
     _circuit: OpenDssCircuit | None = None
     _known: dict[bytes, EvaluatedState | None] = field(default_factory=dict)
+    _flows: dict[bytes, PhaseFlows] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -70,7 +71,7 @@ class PhasesEvaluator:
 
     def with_limits(self, network: Network) -> PhasesEvaluator:
         """The same with other limits."""
-        return PhasesEvaluator(replace(self.question, network=network), self._circuit)
+        return PhasesEvaluator(replace(self.question, network=network), self._circuit, _flows=self._flows)
 
     def under(self, demands: Demands) -> PhasesEvaluator:
         """The same under other demands."""
@@ -99,15 +100,22 @@ class PhasesEvaluator:
         return self._known[key]
 
     def flows(self, closed: Bools, positions: Ints) -> PhaseFlows:
-        """The exact power flows of a state (B), (D), radial or not, one of each demand."""
-        asked = self.question
-        if self._circuit is None:
-            self._circuit = OpenDssCircuit(asked.grid, closed=closed)
-        elif not np.array_equal(self._circuit.state, closed):
-            self._circuit.rewire(closed)
-        if asked.devices.count:
-            self._circuit.set_positions(*asked.devices.tables(asked.grid, positions))
-        return self._circuit.solve(loads_kva=asked.demands.loads_kva)
+        """The exact power flows of a state (B), (D), radial or not, one of each demand.
+
+        They are kept of the first state, mostly today's, and the last.
+        """
+        asked, key = self.question, _key(closed, positions)
+        if key not in self._flows:
+            if self._circuit is None:
+                self._circuit = OpenDssCircuit(asked.grid, closed=closed)
+            elif not np.array_equal(self._circuit.state, closed):
+                self._circuit.rewire(closed)
+            if asked.devices.count:
+                self._circuit.set_positions(*asked.devices.tables(asked.grid, positions))
+            while len(self._flows) > 1:
+                self._flows.popitem()
+            self._flows[key] = self._circuit.solve(loads_kva=asked.demands.loads_kva)
+        return self._flows[key]
 
 
 def excess(network: Network, flows: PhaseFlows) -> Floats:

@@ -1,7 +1,9 @@
 """Compiled: the forest of closed branches, the exact power flow of a tree by sweeps, and the shares of loads.
 
 The sweep of Shirmohammadi, Hong, Semlyen and Luo (IEEE Trans. Power Systems 3(2), 1988) with 3 × 3 matrices: from the
-leaves to the sources currents, from the sources to the leaves voltages.
+leaves to the sources currents, from the sources to the leaves voltages. Where much is drawn these swing further each
+time, so that a part of the change is made, by the rule of Irons and Tuck (Int. J. Numerical Methods in Engineering
+1(3), 1969).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 LOOPED, UNFED = -1, -2
 CHANGE, SWEEPS = 1e-10, 200
 """Largest change of a voltage, pu, at which the sweeps of an exact flow end, and after how many there is none."""
+LEAST_PART = 0.05
+"""Least part of a change of voltages that is made."""
 RESPONSE = 1e-8
 """The same of the changes that others make to first order."""
 V_LOW = 0.5
@@ -31,7 +35,8 @@ class Trees(NamedTuple):
 
     Attributes:
         order: (n) buses, parents first. edge: (n) branch above, −1 at tops and sources. way: (n) its direction.
-        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3). room: (4).
+        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. step: (n, 3) by what a
+            round changes the voltages. i: (m, 3). room: (4).
         taken: (C, 4) what the pieces draw and lose.
         far, near, wide, moved, slip, rank, less, apart: see `openpoint.search.phases.deviation`.
     """
@@ -42,6 +47,7 @@ class Trees(NamedTuple):
     floats: Bools
     v: Complexes
     drawn: Complexes
+    step: Complexes
     i: Complexes
     room: Complexes
     taken: Complexes
@@ -65,6 +71,7 @@ def trees_for(blocks: Blocks) -> Trees:
         floats=np.zeros(n, dtype=np.bool_),
         v=np.zeros((n, 3), dtype=np.complex128),
         drawn=np.zeros((n, 3), dtype=np.complex128),
+        step=np.zeros((n, 3), dtype=np.complex128),
         i=np.zeros((m, 3), dtype=np.complex128),
         room=np.zeros(4, dtype=np.complex128),
         taken=np.zeros((len(blocks.hung.bus), 4), dtype=np.complex128),
@@ -184,15 +191,18 @@ def swept(blocks: Blocks, status: States, priority: Ints, trees: Trees, least: f
                     + blocks.ratio[r, e, j, 1] * v[a, 1]
                     + blocks.ratio[r, e, j, 2] * v[a, 2]
                 )
+    part = 0.0
     for _ in range(SWEEPS):
         draw(blocks, status, trees)
         _gather(blocks, count, trees)
-        change = max(_spread(blocks, count, trees), _left_open(blocks, status, trees))
+        change, part = _spread(blocks, count, trees, part)
+        change = max(change, _left_open(blocks, status, trees))
         if not change < 10.0:
             return math.inf
         if change < least:
             return _loss(blocks, status, trees, count)
         _compensate(blocks, status, trees)
+        _hold_back(count, trees, part)
     return math.inf
 
 
@@ -332,9 +342,8 @@ def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes
             double(blocks.y_fr[e], trees.v[blocks.fr[e]], steep[1, e])
             double(blocks.y_to[e], trees.v[blocks.to[e]], steep[2, e])
     for way in range(6):
-        linear.v[:] = changes[way]
-        linear.i[:] = 0j
-        v = linear.v
+        linear.v[:], linear.i[:] = changes[way], 0j
+        v, part = linear.v, 0.0
         for _ in range(SWEEPS):
             for b in range(count):
                 for j in range(3):
@@ -362,9 +371,11 @@ def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes
             for c in range(len(blocks.hung.bus)):
                 _respond(blocks, c, trees, linear)
             _gather(blocks, count, linear)
-            if max(_spread(blocks, count, linear), _left_open(blocks, status, linear)) < RESPONSE:
+            change, part = _spread(blocks, count, linear, part)
+            if max(change, _left_open(blocks, status, linear)) < RESPONSE:
                 break
             _compensate(blocks, status, linear)
+            _hold_back(count, linear, part)
         changes[way] = v
         for b in range(count):
             found[way, b, 3], e = 0j, trees.edge[b]
@@ -424,9 +435,13 @@ def _gather(blocks: Blocks, count: int, trees: Trees) -> None:
 
 
 @inlined
-def _spread(blocks: Blocks, count: int, trees: Trees) -> float:
-    """Voltages from the sources on; the largest change."""
-    change = 0.0
+def _spread(blocks: Blocks, count: int, trees: Trees, part: float) -> tuple[float, float]:
+    """Voltages from the sources on; the largest change, and the part of the changes that is to be made.
+
+    Args:
+        part: that of the round before, 0 in the first one.
+    """
+    change = along = length = 0.0
     for q in range(count):
         b = trees.order[q]
         e = trees.edge[b]
@@ -440,9 +455,26 @@ def _spread(blocks: Blocks, count: int, trees: Trees) -> float:
                     u -= blocks.z[r, e, j, k] * trees.i[e, k]
                     if not blocks.plain[e]:
                         u += blocks.ratio[r, e, j, k] * trees.v[a, k]
-                change = max(change, abs(u - trees.v[b, j]))
-                trees.v[b, j] = u
-    return change
+                step, before = u - trees.v[b, j], trees.step[b, j]
+                along += step.real * before.real + step.imag * before.imag
+                length += before.real * before.real + before.imag * before.imag
+                change = max(change, abs(step))
+                trees.v[b, j], trees.step[b, j] = u, step
+    # A part p of a change leaves 1 − p (1 − λ) = along / length of it, p = 1 / (1 − λ) nothing.
+    if part == 0.0 or along >= length:
+        return change, 1.0
+    return change, min(max(part / (1.0 - along / length), LEAST_PART), 1.0)
+
+
+@inlined
+def _hold_back(count: int, trees: Trees, part: float) -> None:
+    """Make only a part of the changes of voltages."""
+    if part < 1.0:
+        for q in range(count):
+            b = trees.order[q]
+            if trees.edge[b] >= 0:
+                for j in range(3):
+                    trees.v[b, j] -= (1.0 - part) * trees.step[b, j]
 
 
 @inlined

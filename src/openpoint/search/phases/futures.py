@@ -7,7 +7,7 @@ what no completion falls short of under each demand, none falls short of in a me
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from openpoint.search.phases.states import AllStates, graph_for, probe, propagat
 from openpoint.search.phases.tree import FEW, MARGIN, ROOT_ROUNDS, ROUNDS, Flows, Price, free_of_charge
 from openpoint.search.tree import Queue
 from openpoint.twostage.ambiguity import ProbabilitySet
+from openpoint.twostage.workers.pool import never
 
 
 class FuturesFlows:
@@ -37,10 +38,10 @@ class FuturesFlows:
         return float(self.risk.worst(np.array([each.loss(status) for each in self.each]))[0]) + self.price(status)
 
 
-def cores_of(blocks: Sequence[Blocks], status: States) -> list[Core]:
-    """The cores under each demand, of the same buses and branches."""
+def cores_of(blocks: Sequence[Blocks], status: States, over: Callable[[], bool] = never) -> list[Core]:
+    """The cores under each demand, of the same buses and branches; raises as `core_of`."""
     kept = np.any([loaded(each) for each in blocks], axis=0)
-    return [core_of(each, status, kept) for each in blocks]
+    return [core_of(each, status, kept, over) for each in blocks]
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ class Box:
         return inside
 
 
+EVERYWHERE = Box(0.0, math.inf, 180.0)
+"""The box of all states: loads have their bands."""
+
 MODES = {1: ((1.0,),), 2: ((1.0, 1.0), (1.0, -1.0)), 3: ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))}
 """By number of phases: directions of their multipliers, at right angles."""
 

@@ -8,6 +8,7 @@ multipliers h₀ give is valid, weighed, at the weighed multipliers (docs/method
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from openpoint.search.phases.deviation import FORTESCUE, deviate, remain, sizes_
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, UNDECIDED, Trees, respond, sweep, trees_for
 from openpoint.search.phases.model import BELOW, MODES, RADII, SIZES, STEP_U, Blocks, Hung
 from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.twostage.workers.pool import never
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
 """How far the samples are from h₀: real and imaginary part of what phases share, and of two differences (`MODES`)."""
@@ -44,6 +46,13 @@ class Core:
     bus: Ints
     branch: Ints
 
+    def reaches(self, v: Complexes) -> bool:
+        """Whether what all pieces draw is known around voltages (n, 3) of the whole grid, of the sizes tabled."""
+        hung = self.blocks.hung
+        there = (hung.shape.conj() * v[self.bus[hung.bus]]).sum(axis=1) / (np.abs(hung.shape) ** 2).sum(axis=1)
+        at = (np.abs(there) - hung.base) / STEP_U
+        return bool(((at >= 0.0) & (at <= SIZES - 1)).all())
+
     def whole(self, status: States, closed: States) -> States:
         """The state of all branches from that of the core's, the others as in `closed`."""
         found = closed.copy()
@@ -61,11 +70,14 @@ def undecided(blocks: Blocks) -> States:
     return np.where(blocks.movable, UNDECIDED, np.where(blocks.closes, LOOP, CLOSED)).astype(np.int8)
 
 
-def core_of(blocks: Blocks, status: States, kept: Bools | None = None) -> Core:
+def core_of(blocks: Blocks, status: States, kept: Bools | None = None, over: Callable[[], bool] = never) -> Core:
     """The core at the multipliers of the bound of a state (m), which may leave branches undecided.
 
     Args:
         kept: (n) buses that stay even if nothing is there and only two branches meet; default: none.
+
+    Raises:
+        TimeoutError: `over` said so.
     """
     at = attachments(blocks)
     trees, squares = trees_for(blocks), squares_for(blocks)
@@ -81,7 +93,7 @@ def core_of(blocks: Blocks, status: States, kept: Bools | None = None) -> Core:
     made = Pieces.of(blocks, at, trees.v)
     buses, branches = np.flatnonzero(core), np.flatnonzero(inner)
     left = part_of(blocks, buses, branches, core)
-    pieces = made.sampled(h)
+    pieces = made.sampled(h, over)
     left = left._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
     left, at_buses, at_branches = in_series(left, None if kept is None else kept[buses])
     buses = buses[at_buses]
@@ -237,7 +249,7 @@ class Pieces:
         """(m) states of the branches, all closed."""
         return np.where(self.blocks.closes, LOOP, CLOSED).astype(np.int8)
 
-    def sampled(self, h: Complexes) -> Hung:
+    def sampled(self, h: Complexes, over: Callable[[], bool]) -> Hung:
         """What the pieces add, around multipliers (n, 3) of the whole grid."""
         blocks, root, group, on = self.blocks, self.root, self.group, self.bus[self.root]
         status = self.status
@@ -249,6 +261,8 @@ class Pieces:
 
         def sample(k: int, shift: Complexes) -> bool:
             """Take those with multipliers on and behind `on` moved (count, 3); whether the bound is defined there."""
+            if over():
+                raise TimeoutError
             trial[:] = np.where(blocks.has, h[self.bus] + shift[group], 0.0)
             tools = self.trees, self.squares, pattern
             if not math.isfinite(improve(blocks, status, priority, trial, ROUNDS, math.inf, *tools)):
@@ -276,7 +290,7 @@ class Pieces:
                     reach[near, i] *= 0.5
             while not all(sample(1 + 2 * i + k, (1.0 - 2.0 * k) * reach[:, i, None] * modes[:, i]) for k in (0, 1)):
                 reach[:, i] *= 0.5
-        return Hung(on, h[on], modes, reach, constant, a, *self.flows())
+        return Hung(on, h[on], modes, reach, constant, a, *self.flows(over))
 
     def drawn(self, v: Complexes) -> Complexes | None:
         """(count, 4) currents and losses at voltages (count, 3); None where there is no flow."""
@@ -289,7 +303,7 @@ class Pieces:
         lost += np.bincount(self.group[blocks.hung.bus], trees.taken[:, 3].real, len(self.root))
         return np.column_stack([trees.drawn[self.root], lost])
 
-    def flows(self) -> tuple[Complexes, Floats, Complexes, Complexes, Floats, Floats]:
+    def flows(self, over: Callable[[], bool] = never) -> tuple[Complexes, Floats, Complexes, Complexes, Floats, Floats]:
         """What pieces draw: shape, base, flow, slope, steep and off of `Hung`."""
         blocks, root, group, trees, count = self.blocks, self.root, self.group, self.trees, len(self.root)
         status, has = self.status, blocks.has[root]
@@ -304,6 +318,8 @@ class Pieces:
         for way in range(6):
             changes[way, :, way // 2] = np.where(blocks.has[:, way // 2], 1j if way % 2 else 1.0, 0.0)
         for k in reversed(range(SIZES)):
+            if over():
+                raise TimeoutError
             here = self.drawn((base + STEP_U * k)[:, None] * shape)
             if here is None:
                 if k < SIZES - 2:

@@ -27,6 +27,9 @@ PAYS, PACE = 20, 16
 """Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
+KICK, FAILED = 3, 10
+"""Exchanges at random from the best state of local search, and after how many descents from there that find none
+better it ends."""
 MARGIN = 1e-9
 """Relative rounding error that a bound is lowered by."""
 
@@ -98,6 +101,22 @@ def descend(flows: Losses, status: States, over: Callable[[], bool]) -> tuple[St
                 least, here = best
         if least >= before or over():
             return here, least
+
+
+def kicked(flows: Losses, status: States, over: Callable[[], bool]) -> States:
+    """The best state that branch exchange reaches from a radial state, and from some near those that it reaches."""
+    here, least = descend(flows, status, over)
+    rng, failed = np.random.default_rng(0), 0
+    while failed < FAILED and not over():
+        other = here
+        for _ in range(KICK):
+            opened = np.flatnonzero((other == OPEN) & flows.blocks.movable)
+            tried = list(_exchanges(flows, other, int(rng.choice(opened)))) if len(opened) else []
+            other = tried[rng.integers(len(tried))] if tried else other
+        other, loss = descend(flows, other, over)
+        failed = 0 if loss < least * (1.0 - 1e-10) else failed + 1
+        here, least = (here, least) if failed else (other, loss)
+    return here
 
 
 def _exchanges(flows: Losses, status: States, e: int) -> Iterator[States]:

@@ -256,13 +256,45 @@ def test_limits_of_a_run_keep_the_best_verified_answer() -> None:
     assert cut.lower_bound_kw == -math.inf
 
 
-def test_the_better_start_is_kept_where_opendss_alone_has_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_todays_state_is_kept_where_opendss_alone_has_flows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openpoint.search.phases.tree.sweep", lambda *_: math.inf)
     result = reconfigure(openpoint.read("ieee123"), method=TopologySearch())
     assert result.termination is Termination.ACCURACY
     assert result.lower_bound_kw == 0.0
-    assert (result.loss_kw or math.inf) < (result.loss_before_kw or 0.0)
+    assert result.loss_kw == result.loss_before_kw
     assert "no flow of the answer" in " ".join(result.notes)
+
+
+def test_a_limit_that_ends_while_the_core_is_made_keeps_the_best_state_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second core is made only where the voltages of a better state are far from those of the first one."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    grid = openpoint.read("ieee123")
+    monkeypatch.setattr("openpoint.search.phases.pieces.Core.reaches", lambda *_: False)
+    whole = reconfigure(grid, method=TopologySearch())
+    assert whole.loss_kw == pytest.approx(94.160, abs=1e-3)
+    assert whole.termination in (Termination.GAP, Termination.OPTIMAL)
+    monkeypatch.setattr("openpoint.studies.reconfigure.phases.search.cores_of", late)
+    cut = reconfigure(grid, method=TopologySearch())
+    assert cut.loss_kw == cut.loss_before_kw
+    assert cut.lower_bound_kw == -math.inf
+
+
+def test_the_circuit_is_wired_once_for_each_state_that_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result shows flows that the search had already, of today's state and of the answer."""
+    wired: list[Bools] = []
+    rewire = OpenDssCircuit.rewire
+
+    def counted(circuit: OpenDssCircuit, closed: Bools | None = None, **more: object) -> None:
+        wired.append(circuit.state if closed is None else closed)
+        rewire(circuit, closed)
+
+    monkeypatch.setattr(OpenDssCircuit, "rewire", counted)
+    result = reconfigure(openpoint.read("ieee123"), method=TopologySearch())
+    assert result.changes
+    assert len(wired) == len(np.unique(wired, axis=0))
 
 
 def test_what_was_met_before_a_limit_is_no_answer_where_it_breaks_limits() -> None:

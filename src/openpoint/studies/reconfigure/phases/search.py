@@ -18,9 +18,9 @@ from openpoint.search.methods import TopologySearch
 from openpoint.search.phases.certificate import write_proof
 from openpoint.search.phases.futures import FuturesFlows, FuturesTree, cores_of
 from openpoint.search.phases.limits import SURE, BlockLimits
-from openpoint.search.phases.model import Box, PhaseModel, phase_model
-from openpoint.search.phases.pieces import undecided
-from openpoint.search.phases.tree import PhaseTree, box_around, closed_of, descend, jumping, price_of, status_of
+from openpoint.search.phases.model import EVERYWHERE, Box, PhaseModel, phase_model
+from openpoint.search.phases.pieces import Core, undecided
+from openpoint.search.phases.tree import PhaseTree, Price, box_around, closed_of, jumping, kicked, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.twostage.deadline import Deadline
@@ -94,60 +94,89 @@ class PhaseSearch:
         return self.asked.network.s_base_kva / 3.0
 
     def run(self, model: PhaseModel, starts: Iterable[Bools]) -> Outcome:
-        """Local search from radial states (B), then branch and bound until the gap is closed."""
+        """Local search from the best of radial states (B), then branch and bound until the gap is closed."""
         demands, price = self.asked.demands, price_of(model, self.asked.switching, self.base_kw)
         many = [model] if demands.loads_kva is None else [model.under(each) for each in demands.loads_kva]
-        flows, box, known = (
-            FuturesFlows([each.blocks for each in many], demands.risk, price),
-            Box(),
-            undecided(model.blocks),
-        )
-        reached = list[tuple[float, States]]()
-        for start in starts:
-            loss = flows.loss(status := status_of(model, start))
-            if math.isfinite(loss):
-                for each in flows.each:
-                    box = box_around(each.trees.v, model.blocks.has, box)
-                reached.append((loss, status))
-            else:  # OpenDSS may have a flow of it
-                self._judge(start)
-        if reached:
-            known = min(reached, key=lambda each: each[0])[1]
-        flows = FuturesFlows([each.within(box).blocks for each in many], demands.risk, price)
-        cores = cores_of([each.blocks for each in flows.each], known)
-        core = cores[0]
-        near = FuturesFlows(
-            [each.blocks for each in cores], demands.risk, lambda status: price(core.whole(status, known))
-        )
+        flows = FuturesFlows([each.within(EVERYWHERE).blocks for each in many], demands.risk, price)
+        limits = BlockLimits.of(model)
+        try:
+            box, cores, known = self._begin(many, flows, limits, starts)
+        except TimeoutError:
+            return self._outcome(-math.inf, stopped=True)
+        core, of_core = cores[0], _of_core(price, cores[0], known)
         tree: PhaseTree | FuturesTree
         if len(many) == 1:
-            tree = PhaseTree(core, math.inf, near.price)
+            tree = PhaseTree(core, self._cutoff, of_core)
         else:
-            tree = FuturesTree(cores, demands.risk, math.inf, near.price)
-
-        limits = BlockLimits.of(model)
+            tree = FuturesTree(cores, demands.risk, self._cutoff, of_core)
 
         def leaf(at: States) -> None:
-            status = core.whole(at, known)
-            loss = flows.loss(status)
-            if loss < self.loss and not self._breaks(model, status, flows, limits) and self._take(model, status, loss):
-                tree.cutoff = min(tree.cutoff, self.loss * (1.0 - self.method.least_gap))
+            self._try(model, flows, limits, core.whole(at, known))
+            tree.cutoff = min(tree.cutoff, self._cutoff)
 
         def over() -> bool:
             self.log.lower = min(tree.lowest, self.loss) * self.base_kw
             self.log.on_evaluation(self.best)
             return self.deadline.over()
 
-        for _, status in reached:
-            leaf(descend(near, status[core.branch], self.deadline.over)[0])
         done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
-        if self.nearest is not None and (self.best is None or self.best.violation > 0.0):
-            self._judge(self.nearest[1])
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
-        self.notes.append(self._claim(box, outcome.upper_bound, tree, flows))
+        bounded = [each.within(box) for each in many]
+        self.notes.append(self._claim(box, outcome.upper_bound, tree, bounded))
         if self.method.certificate is not None and not done and math.isfinite(self.loss):
-            self._certify(self.method.certificate, model.within(box), box, outcome.lower_bound)
+            self._certify(self.method.certificate, bounded[0], box, outcome.lower_bound)
         return outcome
+
+    @property
+    def _cutoff(self) -> float:
+        return self.loss * (1.0 - self.method.least_gap)
+
+    def _begin(
+        self, many: list[PhaseModel], flows: FuturesFlows, limits: BlockLimits, starts: Iterable[Bools]
+    ) -> tuple[Box, list[Core], States]:
+        """The box, the cores, and the state (m) around which they are made: the best that local search finds.
+
+        Raises:
+            TimeoutError: before there is a core.
+        """
+        model, over = many[0], self.deadline.over
+        loss, status, made = math.inf, undecided(model.blocks), None
+        for start in starts:
+            if math.isfinite(found := self._try(model, flows, limits, at := status_of(model, start))):
+                loss, status = min((loss, status), (found, at), key=lambda each: each[0])
+            else:  # OpenDSS may have a flow of it
+                self._judge(start)
+        if math.isfinite(loss):
+            flows.loss(status)
+        while True:
+            box = Box()
+            for each in flows.each if math.isfinite(loss) else ():
+                box = box_around(each.trees.v, model.blocks.has, box)
+            try:
+                cores = cores_of([each.within(box).blocks for each in many], status, over)
+            except TimeoutError:
+                if made is None:
+                    raise
+                return made
+            made = box, cores, status
+            if not math.isfinite(loss):
+                return made
+            of_core = _of_core(flows.price, cores[0], status)
+            near = FuturesFlows([each.blocks for each in cores], flows.risk, of_core)
+            status = cores[0].whole(kicked(near, status[cores[0].branch], over), status)
+            before, loss = loss, self._try(model, flows, limits, status)
+            reached = (core.reaches(each.trees.v) for core, each in zip(cores, flows.each, strict=True))
+            if not loss < before or all(reached):
+                return made
+
+    def _try(self, model: PhaseModel, flows: FuturesFlows, limits: BlockLimits, status: States) -> float:
+        """The loss of a state (m) by the sweep; OpenDSS judges one that loses less than the best."""
+        loss = flows.loss(status)
+        if loss < self.loss and not self._breaks(model, status, flows, limits):
+            found = self._judge(closed_of(model, status))
+            if found is not None and found.violation == 0.0:
+                self.loss, self.log.upper = loss, loss * self.base_kw
+        return loss
 
     def _certify(self, path: Path, model: PhaseModel, box: Box, lower_kw: float) -> None:
         """Write the proof of what the search found."""
@@ -163,15 +192,6 @@ class PhaseSearch:
             less = proved < lower_kw * (1.0 - CLOSE)
             more = "; states that lose less break limits, which it does not know" if less else ""
             self.notes.append(f"the certificate proves {proved:.6g} kW{more}")
-
-    def _take(self, model: PhaseModel, status: States, loss: float) -> bool:
-        """Let OpenDSS judge a state; whether it is the best that keeps the limits."""
-        found = self._judge(closed_of(model, status))
-        if found is None or found.violation > 0.0:
-            return False
-        self.loss = min(self.loss, loss)
-        self.log.upper = self.loss * self.base_kw
-        return True
 
     def _breaks(self, model: PhaseModel, status: States, flows: FuturesFlows, limits: BlockLimits) -> bool:
         """Whether a state breaks limits for sure in the flows that were computed last, in more demands than may be."""
@@ -192,6 +212,8 @@ class PhaseSearch:
         return found
 
     def _outcome(self, lower: float, *, stopped: bool) -> Outcome:
+        if self.nearest is not None and (self.best is None or self.best.violation > 0.0):
+            self._judge(self.nearest[1])
         best = self.best if self.best is not None and self.best.violation == 0.0 else None
         upper = math.inf if best is None else best.value_kw
         # Where OpenDSS has a little less loss than the sweep, the bound is as much lower.
@@ -210,7 +232,7 @@ class PhaseSearch:
         self.log.write(self.best)
         return Outcome(why, None, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
 
-    def _claim(self, box: Box, upper: float, tree: PhaseTree | FuturesTree, flows: FuturesFlows) -> str:
+    def _claim(self, box: Box, upper: float, tree: PhaseTree | FuturesTree, many: list[PhaseModel]) -> str:
         claim = (
             f"the bound holds for all radial states whose voltages to neutral lie between {box.v_min:.3g} and "
             f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases, in the power flow of the "
@@ -222,7 +244,7 @@ class PhaseSearch:
                 f"for all but {tree.left:,} what they lose at least in the flow of the whole grid near it; those were "
                 "evaluated"
             )
-        if len(places := np.unique(np.concatenate([each.blocks.bus[jumping(each.blocks)] for each in flows.each]))):
+        if len(places := np.unique(np.concatenate([each.blocks.bus[jumping(each.blocks)] for each in many]))):
             claim = (
                 f"{claim}; at {len(places):,} buses a load draws another power at once where its voltage leaves its "
                 "band, so that a state may have several flows, of which the bound knows those that the search found"
@@ -233,6 +255,11 @@ class PhaseSearch:
             return f"{claim}; it finds no flow of the answer, of which OpenDSS has one"
         differs = abs(self.loss * self.base_kw / upper - 1.0)
         return f"{claim}; OpenDSS, which judges the answer, differs from it by {differs:.0e} of the loss there"
+
+
+def _of_core(price: Price, core: Core, known: States) -> Price:
+    """The price of states of the core, the others as in `known` (m)."""
+    return lambda status: price(core.whole(status, known))
 
 
 def search_phases(

@@ -258,12 +258,12 @@ class PreparedPhases:
         first = first_state(evaluator).closed
         if isinstance(self.method, Enumeration):
             return _enumerate(evaluator, first, self.method, progress, deadline)
-        start = balanced_start(self.grid, self.options, deadline)
-        starts = [first] if start is None else [start, first]
         if isinstance(self.method, TopologySearch):
             assert self.model is not None
             locks = tuple(self.options.locked_open), tuple(self.options.locked_closed)
-            return PhasesAnswer(*search_phases(evaluator, self.method, self.model, starts, progress, deadline, locks))
+            return PhasesAnswer(*search_phases(evaluator, self.method, self.model, [first], progress, deadline, locks))
+        start = balanced_start(self.grid, self.options, deadline)
+        starts = [first] if start is None else [start, first]
         log, positions = EvaluationLog(evaluator, progress, deadline), evaluator.question.devices.today
         best, _ = best_of(evaluator, ((closed, positions) for closed in starts), never, log.on_evaluation)
         if best is not None:
