@@ -62,13 +62,17 @@ def for_phases(method: TopologySearch) -> TopologySearch:
     return method if method.gap is not None else replace(method, gap=GAP)
 
 
+Begun = tuple[Box, list[Core], States]
+"""The box of a search, the cores under each demand, and the state (m) around which they are made."""
+
+
 @dataclass
 class PhaseSearch:
     """One search.
 
     Attributes:
         evaluator: the exact power flow of OpenDSS. method, log, deadline: of the run. locks: names of branches that are
-            locked open and closed.
+            locked open and closed. begun: by the state that a search begins with, with any limits, what it made of it.
         nearest: of the states that break limits by the sweep the one that does least, with its violation.
         best: the best state by OpenDSS. loss: of the best that keeps the limits, by the sweep, per unit, with the price
             of what is switched.
@@ -79,6 +83,7 @@ class PhaseSearch:
     log: EvaluationLog
     deadline: Deadline
     locks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    begun: dict[bytes, Begun] = field(default_factory=dict)
     best: EvaluatedState | None = None
     loss: float = math.inf
     nearest: tuple[float, Bools] | None = None
@@ -133,8 +138,8 @@ class PhaseSearch:
 
     def _begin(
         self, many: list[PhaseModel], flows: FuturesFlows, limits: BlockLimits, starts: Iterable[Bools]
-    ) -> tuple[Box, list[Core], States]:
-        """The box, the cores, and the state (m) around which they are made: the best that local search finds.
+    ) -> Begun:
+        """The box and the cores, made around the best state that local search finds.
 
         Raises:
             TimeoutError: before there is a core.
@@ -146,6 +151,9 @@ class PhaseSearch:
                 loss, status = min((loss, status), (found, at), key=lambda each: each[0])
             else:  # OpenDSS may have a flow of it
                 self._judge(start)
+        first = status.tobytes()
+        if first in self.begun:
+            return self.begun[first]
         if math.isfinite(loss):
             flows.loss(status)
         while True:
@@ -158,7 +166,7 @@ class PhaseSearch:
                 if made is None:
                     raise
                 return made
-            made = box, cores, status
+            made = self.begun[first] = box, cores, status
             if not math.isfinite(loss):
                 return made
             of_core = _of_core(flows.price, cores[0], status)
@@ -270,9 +278,10 @@ def search_phases(
     progress: Progress | None,
     deadline: Deadline,
     locks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+    begun: dict[bytes, Begun] | None = None,
 ) -> tuple[Outcome, EvaluatedState | None, tuple[str, ...]]:
-    """The outcome, the best state and what the bound covers."""
+    """The outcome, the best state and what the bound covers; `begun`: what searches with other limits began with."""
     log = EvaluationLog(evaluator, progress, deadline, "topology search")
-    search = PhaseSearch(evaluator, method, log, deadline, locks)
+    search = PhaseSearch(evaluator, method, log, deadline, locks, {} if begun is None else begun)
     outcome = search.run(model, starts)
     return outcome, search.best, tuple(search.notes)

@@ -35,7 +35,7 @@ from openpoint.search.phases.model import PhaseModel
 from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.search import bounded_model, for_phases, search_phases
+from openpoint.studies.reconfigure.phases.search import Begun, bounded_model, for_phases, search_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.soft import Reply, Softened, as_met, as_soft_limits, relaxed, shares_of, soften
@@ -247,13 +247,16 @@ class PreparedPhases:
         with deadline_of(self.method.time_limit_s, deadline) as until:
             evaluator = PhasesEvaluator(self.question)
             _LOG.info("built the network and its exact power flow; the method begins")
-            answer = self._answer(evaluator, progress, until)
+            begun: dict[bytes, Begun] = {}
+            answer = self._answer(evaluator, progress, until, begun)
             _LOG.info("the method ended")
             if self.options.soft_limits:
-                answer = soften_phases(evaluator, answer, lambda other: self._answer(other, None, until), until)
+                answer = soften_phases(evaluator, answer, lambda other: self._answer(other, None, until, begun), until)
             return phases_result(evaluator, str(self.method), answer)
 
-    def _answer(self, evaluator: PhasesEvaluator, progress: Progress | None, deadline: Deadline) -> PhasesAnswer:
+    def _answer(
+        self, evaluator: PhasesEvaluator, progress: Progress | None, deadline: Deadline, begun: dict[bytes, Begun]
+    ) -> PhasesAnswer:
         """The outcome of the method, with the limits of the evaluator."""
         first = first_state(evaluator).closed
         if isinstance(self.method, Enumeration):
@@ -261,7 +264,8 @@ class PreparedPhases:
         if isinstance(self.method, TopologySearch):
             assert self.model is not None
             locks = tuple(self.options.locked_open), tuple(self.options.locked_closed)
-            return PhasesAnswer(*search_phases(evaluator, self.method, self.model, [first], progress, deadline, locks))
+            run = evaluator, self.method, self.model, [first], progress, deadline
+            return PhasesAnswer(*search_phases(*run, locks, begun))
         start = balanced_start(self.grid, self.options, deadline)
         starts = [first] if start is None else [start, first]
         log, positions = EvaluationLog(evaluator, progress, deadline), evaluator.question.devices.today
