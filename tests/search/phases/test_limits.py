@@ -21,7 +21,11 @@ def test_what_breaks_limits_in_a_sweep_does_so_in_opendss() -> None:
             model = phase_model(grid, question.network, question.always, question.never, Box())
         except OptionError:
             continue
-        limits, flows, evaluator = BlockLimits.of(model), Flows(model.blocks), PhasesEvaluator(question)
+        limits, flows, evaluator = (
+            BlockLimits.of(model, question.network),
+            Flows(model.blocks),
+            PhasesEvaluator(question),
+        )
         known = int(np.isfinite(limits.l_max).sum()) == int(np.isfinite(question.network.l_max).sum())
         for closed, _ in zip(question.states(), range(6), strict=False):
             status = status_of(model, closed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Floats, States
+from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits
 from openpoint.search.phases.flow import CLOSED, Trees
 from openpoint.search.phases.model import SLOT, Blocks, PhaseModel
@@ -29,9 +30,9 @@ class BlockLimits:
     rated: Floats
 
     @classmethod
-    def of(cls, model: PhaseModel) -> BlockLimits:
-        """Those of a network, as far out as they count as kept."""
-        blocks, network = model.blocks, at_kept_limits(model.network)
+    def of(cls, model: PhaseModel, network: Network) -> BlockLimits:
+        """Those of a network, that of the model with any limits, as far out as they count as kept."""
+        blocks, network = model.blocks, at_kept_limits(network)
         slot = np.array([SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
         w_min, w_max = np.zeros(blocks.has.shape), np.full(blocks.has.shape, np.inf)
         w_min[network.terminal_bus, slot], w_max[network.terminal_bus, slot] = network.w_min, network.w_max

@@ -392,3 +392,23 @@ def test_what_nothing_feeds_and_nothing_draws_from_stays_dark() -> None:
         assert "tie" not in fed.open_branches
         assert stays is (fed.loss_kw == pytest.approx(best.loss_kw, rel=1e-6))
         assert stays is any("kW would be drawn there" in note for note in fed.notes)
+
+
+def test_the_search_relaxes_limits_as_all_topologies_do() -> None:
+    compared = 0
+    for seed in range(12):
+        grid = meshed(seed, v_min_pu=0.985, rated=True)
+        try:
+            found = reconfigure(grid, method=TopologySearch(gap=1e-6), soft_limits=True)
+        except OptionError:
+            continue
+        every = reconfigure(grid, method=Enumeration(), soft_limits=True)
+        assert found.loss_kw == pytest.approx(every.loss_kw, rel=1e-5)
+        if every.soft_limits is None:
+            assert found.soft_limits is None
+            continue
+        assert found.termination is every.termination is Termination.SOFT
+        assert found.soft_limits is not None
+        assert found.soft_limits.relaxed == every.soft_limits.relaxed
+        compared += 1
+    assert compared > 4

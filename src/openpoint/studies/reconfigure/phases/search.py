@@ -103,7 +103,7 @@ class PhaseSearch:
         demands, price = self.asked.demands, price_of(model, self.asked.switching, self.base_kw)
         many = [model] if demands.loads_kva is None else [model.under(each) for each in demands.loads_kva]
         flows = FuturesFlows([each.within(EVERYWHERE).blocks for each in many], demands.risk, price)
-        limits = BlockLimits.of(model)
+        limits = BlockLimits.of(model, self.asked.network)
         try:
             box, cores, known = self._begin(many, flows, limits, starts)
         except TimeoutError:
