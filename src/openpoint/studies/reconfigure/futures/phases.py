@@ -9,7 +9,7 @@ import polars as pl
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.phases import Demands, PhasesQuestion, phases_question
+from openpoint.formulations.phases import Demands, PhasesQuestion
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.unfed import without_idle
@@ -27,7 +27,7 @@ from openpoint.studies.reconfigure.futures.answer import FuturesUncertainty, fut
 from openpoint.studies.reconfigure.futures.evaluate import Compared, FuturesEvaluation
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.options import ReconfigureFuturesOptions
-from openpoint.studies.reconfigure.phases.search import bounded_model, for_phases, search_phases
+from openpoint.studies.reconfigure.phases.search import bounded_model, for_phases, question_of, search_phases
 from openpoint.twostage.ambiguity import exactly
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
@@ -59,15 +59,7 @@ def prepare_phases_futures(
     every = [each for each in (uncertainty.futures, uncertainty.sample) if each is not None]
     fed, changes = _changes(grid, every)
     fed = _with_loads(fed, changes)
-    question = phases_question(
-        fed,
-        free=("topology",),
-        limits=options.limits,
-        locked_open=options.locked_open,
-        locked_closed=options.locked_closed,
-        max_changes=options.max_changes,
-        change_cost_kw=options.change_cost_kw,
-    )
+    question = question_of(fed, options)
     demands = [_demands(fed, uncertainty, of, change) for of, change in zip(every, changes, strict=True)]
     method = for_phases(replace(method, gap=method.gap if method.gap is not None else options.gap))
     return PreparedPhasesFutures(fed, question, bounded_model(question, _REMEDY), uncertainty, demands, method)

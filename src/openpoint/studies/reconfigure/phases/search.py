@@ -11,7 +11,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, States
 from openpoint.errors import OptionError
-from openpoint.formulations.phases import PhasesQuestion
+from openpoint.formulations.phases import PhasesQuestion, phases_question
+from openpoint.grid.grid import Grid
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
 from openpoint.search.methods import TopologySearch
@@ -23,6 +24,7 @@ from openpoint.search.phases.pieces import Core, undecided
 from openpoint.search.phases.tree import PhaseTree, Price, box_around, closed_of, jumping, kicked, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
+from openpoint.studies.reconfigure.options import Changing
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.verify.schema import CertificateError
@@ -33,6 +35,23 @@ CLOSE = 1e-6
 """Relative difference of bounds that is not worth a word: a certificate has the best state's loss as one."""
 PIECE = 16
 """Nodes between two looks at the clock."""
+
+
+def question_of(grid: Grid, options: Changing) -> PhasesQuestion:
+    """The question of open points of a grid of any phases.
+
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
+    """
+    return phases_question(
+        grid,
+        free=("topology",),
+        limits=options.limits,
+        locked_open=options.locked_open,
+        locked_closed=options.locked_closed,
+        max_changes=options.max_changes,
+        change_cost_kw=options.change_cost_kw,
+    )
 
 
 def bounded_model(asked: PhasesQuestion, remedy: str = "Use Enumeration, or BranchExchange") -> PhaseModel:

@@ -12,7 +12,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import InputError, OptionError
-from openpoint.formulations.phases import PhasesQuestion, phases_question
+from openpoint.formulations.phases import PhasesQuestion
 from openpoint.grid.balanced import HAS_PHASES, balanced_equivalent
 from openpoint.grid.grid import Grid
 from openpoint.grid.unfed import without_idle
@@ -35,7 +35,7 @@ from openpoint.search.phases.model import PhaseModel
 from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.search import Begun, bounded_model, for_phases, search_phases
+from openpoint.studies.reconfigure.phases.search import Begun, bounded_model, for_phases, question_of, search_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.soft import Reply, Softened, as_met, as_soft_limits, relaxed, shares_of, soften
@@ -190,15 +190,7 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
             "Enumeration or BranchExchange"
         )
     grid = without_idle(grid.check())
-    question = phases_question(
-        grid,
-        free=("topology",),
-        limits=options.limits,
-        locked_open=options.locked_open,
-        locked_closed=options.locked_closed,
-        max_changes=options.max_changes,
-        change_cost_kw=options.change_cost_kw,
-    )
+    question = question_of(grid, options)
     if isinstance(method, TopologySearch):
         if method.certificate is not None and options.soft_limits:
             raise OptionError("the certificate of a grid of phases knows no limits; leave it or soft limits out")
