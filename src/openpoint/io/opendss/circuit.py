@@ -204,9 +204,9 @@ def _buses(reading: Reading, places: Places, leave_out: set[str], level: dict[st
         if (kv := round(engine.Bus.kVBase() * math.sqrt(3.0), 9)) > 0:
             is_fed = max(engine.Bus.VMagAngle()[::2], default=0.0) > UNFED * 1000.0 * kv
             (found if is_fed else unfed).setdefault(level[name.lower()], Counter())[kv] += 1
-    rated = _rated_kv(reading, level)
-    for of in unfed.keys() - found.keys():
-        found[of] = rated.get(of, unfed[of])
+    if lost := unfed.keys() - found.keys():
+        rated = _rated_kv(reading, level)
+        found |= {of: rated.get(of, unfed[of]) for of in lost}
     common = {of: max(kvs, key=lambda kv: (kvs[kv], kv)) for of, kvs in found.items()}
     others = sum(kvs.total() - max(kvs.values()) for kvs in found.values())
     if others:

@@ -58,9 +58,8 @@ def prepare_phases_futures(
         raise OptionError("regret is for balanced grids; use Expectation(), CVaR(0.9) or WorstCase()")
     every = [each for each in (uncertainty.futures, uncertainty.sample) if each is not None]
     fed, changes = _changes(grid, every)
-    fed = _with_loads(fed, changes)
-    question = question_of(fed, options)
-    demands = [_demands(fed, uncertainty, of, change) for of, change in zip(every, changes, strict=True)]
+    question = question_of(_with_loads(fed, changes), options)
+    demands = [_demands(question.grid, uncertainty, of, change) for of, change in zip(every, changes, strict=True)]
     method = for_phases(replace(method, gap=method.gap if method.gap is not None else options.gap))
     return PreparedPhasesFutures(fed, question, bounded_model(question, _REMEDY), uncertainty, demands, method)
 
@@ -130,8 +129,8 @@ class PreparedPhasesFutures:
     """A question about many futures of a grid with phases a, b, c, ready to be solved.
 
     Attributes:
-        grid: what of it is fed, with a load of constant power wherever a future changes the demand.
-        question: its network, limits and locks. model: what topology search bounds. uncertainty: the futures.
+        grid: what of it is fed. question: its network, limits and locks, with a load of constant power wherever a
+            future changes the demand. model: what topology search bounds. uncertainty: the futures.
         demands: of the futures planned for, then of the sample where there is one. method: with its gap.
     """
 
@@ -172,7 +171,8 @@ class PreparedPhasesFutures:
             if len(network.generator_names):
                 found.append("generators keep the output that they have today; their limits are not used")
             closed = self.question.today, mean_state, None if best is None else best.closed
-            compared = [self._compared(evaluator.under(each), closed) for each in self.demands]
+            tested = [evaluator, *(evaluator.under(each) for each in self.demands[1:])]
+            compared = [self._compared(each, closed) for each in tested]
             sampled = compared[1] if len(compared) > 1 else None
             return futures_result(
                 *(self.grid, network, self.uncertainty, self.method, outcome, compared[0], sampled, found)
