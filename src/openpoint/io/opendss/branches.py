@@ -316,6 +316,10 @@ def _changer(reading: Reading, element: str, fr: Winding, to: Winding) -> tuple[
     return "", {}
 
 
+SHOWN_KW = 0.0005
+"""Least loss of which a note shows a digit."""
+
+
 def read_source(reading: Reading, element: str) -> None:
     """A voltage source: a bus of its own that holds the voltage, and its impedance as a line to the bus it feeds."""
     ends = reading.ends(element)
@@ -342,6 +346,12 @@ def read_source(reading: Reading, element: str) -> None:
     reading.add("buses", name=element, vn_kv=vn, phases="abc", x=place.get("x"), y=place.get("y"))
     own = {"r_ohm": triangle(z.real), "x_ohm": triangle(z.imag), "length_km": 0.0}
     reading.add("lines", name=element, from_bus=element, to_bus=bus, phases="abc", **own, switchable=False)
+    i = np.asarray(reading.engine.CktElement.Currents(), dtype=np.float64).view(np.complex128)[:3]
+    lost_kw = (i.conj() @ z @ i).real / 1000.0
+    if lost_kw >= SHOWN_KW:
+        message = f"its impedance loses {lost_kw:.3f} kW today, which are among the losses of the grid"
+        remedy = "OpenDSS does not count them in `Losses`: add them there to compare"
+        reading.note(element, message, remedy, changes_figures=True)
 
 
 def triangle(matrix: Any) -> list[float]:
