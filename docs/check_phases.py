@@ -402,10 +402,24 @@ class Grid:
                 few = middle
         return [each + more for each in t]
 
+    def least(self, status):
+        """The least loss and price, kW, of all radial states of a node, one by one."""
+        found, left = math.inf, [list(status)]
+        while left:
+            here = left.pop()
+            if not self.follow(here) or math.isinf(self.price(here)):
+                continue
+            if UNDECIDED not in here:
+                found = min(found, self.price(here) + self.loss(here) * self.problem["base_kw"])
+                continue
+            for state in (CLOSED, OPEN):
+                left.append(list(here))
+                left[-1][here.index(UNDECIDED)] = state
+        return found
+
     def loss(self, status):
         """The loss of a radial state, per unit, of sweeps from no load; inf where a phase is not fed."""
         tree = self.forest(status)
-        need(UNDECIDED not in status, "it is not one radial state")
         if tree is None:
             return math.inf
         v = {b: [complex(*z) for z in self.buses[b]["source"] or [(0, 0)] * 3] for b, *_ in tree}
@@ -485,7 +499,7 @@ def check(problem, lines):
     """The least loss and price, kW, that the lines of a certificate prove of a problem."""
     need(problem["format"] == "openpoint problem of phases 1", "this is no problem")
     head = lines[0]
-    need(head["format"] == "openpoint certificate of phases 1", "this is no certificate")
+    need(head["format"] == "openpoint certificate of phases 2", "this is no certificate")
     for name in ("max_changes", "change_cost_kw", "locked_open", "locked_closed"):
         need(head[name] == problem[name], f"{name} of the certificate is not that of the problem")
     grid = Grid(problem, head["box"])
@@ -509,7 +523,7 @@ def check(problem, lines):
             found = grid.bound(status, h, [x / 2.0**BINARY for x in last[2 * len(places) :]])
             least = min(least, price + (found if found == math.inf else found / ONE * problem["base_kw"] * (1 - 1e-15)))
         elif line == "flow":
-            least = min(least, price + grid.loss(status) * problem["base_kw"])
+            least = min(least, grid.least(status))
         else:
             need(type(line) is int and 0 <= line < len(status) and status[line] == UNDECIDED, "no branch to divide by")
             for state in (CLOSED, OPEN):

@@ -29,9 +29,9 @@ from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.search.model.build import build_model
 from openpoint.search.paths.explorer import PathExplorer, pool_within
 from openpoint.search.phases.model import Box, phase_model
-from openpoint.search.phases.proof import FEW as CHECKED
 from openpoint.search.phases.proof import Checker
-from openpoint.search.phases.tree import status_of
+from openpoint.search.phases.proof_states import FEW as CHECKED
+from openpoint.search.phases.tree import free_of_charge, status_of
 from openpoint.search.switching.searches import JointSearch, PeriodSearch, Wanted
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.day.study import dispatch_day
@@ -178,9 +178,9 @@ def _phases() -> None:
         asked = phases_question(answer.grid_after or one, free=("topology",))
         model = phase_model(asked.grid, asked.network, asked.always, asked.never, Box())
         checker, status = Checker(model.blocks), status_of(model, asked.today)
-        checker.value(status)
-        for count in (CHECKED, 1):
-            checker.losses(np.repeat(status[None], count, axis=0))
+        checker.flows.value(status)
+        for _ in range(CHECKED + 1):
+            checker.flows.least(status, free_of_charge, 0.0)
 
 
 def _devices() -> None:

@@ -1,9 +1,9 @@
 """Certificates of grids of any phases: the tree of a proof, and multipliers for the bounds of its nodes.
 
 After the head a file has a line for each node, depth first: the number of a branch that divides it, first open, then
-closed; multipliers; "flow", a radial state whose loss sweeps find; or "none", where nothing radial is left that feeds
-all phases with as many changes as are allowed. What is proved is the least of all bounds and losses; no number that
-decides is in the file. docs/formats.md has the form.
+closed; multipliers; "flow", where the flows of all radial states that are left say what they lose; or "none", where
+nothing radial is left that feeds all phases with as many changes as are allowed. What is proved is the least of all
+bounds and losses; no number that decides is in the file. docs/formats.md has the form.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from openpoint.verify import schema
 from openpoint.verify.lines import Archive
 from openpoint.verify.schema import CertificateError
 
-FORMAT = "openpoint certificate of phases 1"
+FORMAT = "openpoint certificate of phases 2"
 BITS = 20
 """Multipliers and slopes are multiples of 2^-BITS, and differences from those of the line before."""
 LARGEST = 1 << 52
 ROUNDS = 8
 """Of the fixed point for the multipliers of a line."""
 SHARE = 0.1
-"""Radial states over buses up to which a node is divided without bounds: one has some numbers for each bus."""
+"""Flows of buses of the core, over buses squared, up to which all radial states of a node are named without a bound."""
 ABOVE = 1e-7
 """By how much of itself a bound is above what is to be proved before it is rounded."""
 NUMBERS = 3_000_000
@@ -58,7 +58,7 @@ class ProvedStates:
     Attributes:
         grid: its name. box: of voltages in which states are covered. lower_bound_kw: of loss and price of changes of
             all radial states there. open_branches, value_kw: the best state, and its loss by sweeps with that price.
-        locked_open, locked_closed, max_changes, change_cost_kw: what the states keep to. bounds, flows: lines of each.
+        locked_open, locked_closed, max_changes, change_cost_kw: what the states keep to. bounds, flows: how many.
     """
 
     grid: str
@@ -92,9 +92,8 @@ class ProvedStates:
 class _Writer:
     """The lines of a proof that no radial state loses less than a target, per unit."""
 
-    def __init__(self, model: PhaseModel, price: Price, target: float) -> None:
-        self.blocks, self.price, self.target = model.blocks, price, target
-        self.checker = Checker(self.blocks)
+    def __init__(self, checker: Checker, price: Price, target: float) -> None:
+        self.checker, self.blocks, self.price, self.target = checker, checker.blocks, price, target
         self._priority: Ints = np.argsort(-self.blocks.has.sum(axis=1), kind="stable")
         self._trees, self._squares = trees_for(self.blocks), squares_for(self.blocks)
         self._pattern, self._graph = pattern_for(self.blocks), graph_for(self.blocks)
@@ -105,31 +104,30 @@ class _Writer:
         """The lines, by depth-first search; flows of radial states may lose less than the target."""
         blocks = self.blocks
         self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
-        waiting: list[tuple[States, Complexes | None]] = [
-            (self.checker.first(), np.zeros(blocks.has.shape, dtype=np.complex128))
-        ]
+        waiting = [(self.checker.first(), np.zeros(blocks.has.shape, dtype=np.complex128))]
         while waiting:
             status, h = waiting.pop()
             yield from self._node(status, h, waiting)
 
-    def _node(
-        self, status: States, h: Complexes | None, waiting: list[tuple[States, Complexes | None]]
-    ) -> Iterator[Any]:
-        """The lines of a node, with multipliers h, or None where its states are named alone."""
+    def _node(self, status: States, h: Complexes, waiting: list[tuple[States, Complexes]]) -> Iterator[Any]:
+        """The lines of a node, with multipliers h."""
         self._nodes += 1
+        flows, square = self.checker.flows, len(self.blocks.has) ** 2
         while True:
             some = bool(propagate(self.blocks, status, self._graph)) and self.price(status) < math.inf
-            if some and h is not None and states_left(self.blocks, status) <= SHARE * len(self.blocks.has):
-                h = None
-            bound = math.inf if not some else -math.inf if h is None else self._bound(status, h)
-            if bound >= self._enough(status):
-                yield "none" if h is None or bound == math.inf else self._written(h)
-                return
-            if not (left := np.flatnonzero(status == UNDECIDED)).size:
+            rest = flows.rest(status)
+            if some and states_left(self.blocks, rest) * flows.core <= SHARE * square:
                 yield "flow"
                 return
-            value, fixed = np.where(status == UNDECIDED, np.abs(self._trees.i).sum(axis=1), -math.inf), 0
-            if h is not None and (self._fixed * PAYS >= self._probed or self._nodes % PACE == 0):
+            bound = self._bound(status, h) if some else math.inf
+            if bound >= self._enough(status):
+                yield "none" if bound == math.inf else self._written(h)
+                return
+            if not (left := np.flatnonzero(rest == UNDECIDED)).size:
+                yield "flow"
+                return
+            value, fixed = np.where(rest == UNDECIDED, np.abs(self._trees.i).sum(axis=1), -math.inf), 0
+            if self._fixed * PAYS >= self._probed or self._nodes % PACE == 0:
                 tools = self._trees, self._squares, self._pattern, self._graph, value
                 probe(self.blocks, status.copy(), self._priority, h, self._enough(status), *tools)
                 self._probed += len(left)
@@ -150,14 +148,14 @@ class _Writer:
                         break
                 self._fixed += fixed
             if not fixed:
-                value[value == math.inf] = -math.inf
-                chosen = int(np.argmax(np.where(status == UNDECIDED, value, -math.inf)))
-                chosen = chosen if status[chosen] == UNDECIDED else int(left[0])
+                value[(value == math.inf) | (rest != UNDECIDED)] = -math.inf
+                chosen = int(np.argmax(value))
+                chosen = chosen if rest[chosen] == UNDECIDED else int(left[0])
                 yield chosen
                 for state in (CLOSED, OPEN):
                     other = status.copy()
                     other[chosen] = state
-                    waiting.append((other, None if h is None else h.copy()))
+                    waiting.append((other, h.copy()))
                 return
 
     def _enough(self, status: States) -> float:
@@ -178,13 +176,13 @@ class _Writer:
 
 def write_proof(
     path: Path, asked: PhasesQuestion, model: PhaseModel, locks: tuple[tuple[str, ...], tuple[str, ...]],
-    box: Box, best: Bools, target: float, over: Callable[[], bool],
+    box: Box, best: Bools, gap: float, over: Callable[[], bool],
 ) -> float | None:  # fmt: skip
-    """Write the proof that radial states lose at least a target, or as much as it turns out that they do.
+    """Write the proof that radial states lose at least so much, or as much as it turns out that they do.
 
     Args:
-        model: with the box. locks: names that are locked open and closed. best: (B) state. target: per unit.
-        over: whether to give up.
+        model: with the box. locks: names that are locked open and closed. best: (B) state. gap: how much less, over
+            what that loses. over: whether to give up.
 
     Returns:
         The bound that the file proves, kW; None where it was given up.
@@ -201,17 +199,17 @@ def write_proof(
         "max_changes": asked.switching.most,
         "change_cost_kw": asked.switching.cost_kw,
         "box": [box.v_min, box.v_max, box.turn],
+        "gap": gap,
         "open": [asked.network.branch_names[b] for b in np.flatnonzero(~best)],
     }
     lines = [head]
-    for line in _Writer(model, price, target).lines():
+    proof = _Proof(model, price, gap)
+    _value(model, asked, proof, best)
+    for line in _Writer(proof.checker, price, proof.enough).lines():
         lines.append(line)
+        proof.take(line)
         if over():
             return None
-    proof = _Proof(model, price)
-    _value(model, asked, proof, best)
-    for line in lines[1:]:
-        proof.take(line)
     found = proof.done()
     write_bytes(path, [gzip.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode(), mtime=0)])
     return found * base
@@ -221,19 +219,18 @@ class _Proof:
     """A proof as it is read: nodes that are left, and bounds that wait to be worked out together.
 
     Attributes:
-        least: of what is proved so far, per unit. enough: loss and price of the best state: nothing above it needs to
-            be known well. bounds, flows: how many.
+        least: of what is proved so far, per unit. enough: loss and price of the best state less the gap: nothing above
+            it needs to be known well. bounds: how many.
     """
 
-    def __init__(self, model: PhaseModel, price: Price) -> None:
-        self.checker, self.price = Checker(model.blocks), price
+    def __init__(self, model: PhaseModel, price: Price, gap: float) -> None:
+        self.checker, self.price, self.gap = Checker(model.blocks), price, gap
         blocks = model.blocks
         self._left = [self.checker.first()]
         self._last = np.zeros(2 * int(self.checker.wanted.sum()) + len(blocks.bus), dtype=np.int64)
         self._waiting: list[tuple[States, Ints, float]] = []
-        self._states: list[tuple[States, float]] = []
         self._at_once = 1 + NUMBERS // (9 * len(blocks.has))
-        self.least, self.enough, self.bounds, self.flows = math.inf, math.inf, 0, 0
+        self.least, self.enough, self.bounds = math.inf, math.inf, 0
 
     def take(self, line: Any) -> None:
         """The next line.
@@ -262,12 +259,7 @@ class _Proof:
             if len(self._waiting) >= self._at_once:
                 self._work()
         elif line == "flow":
-            if (status == UNDECIDED).any():
-                raise CertificateError("a node has no flow: it is not one radial state")
-            self.flows += 1
-            self._states.append((status, price))
-            if len(self._states) >= self._at_once:
-                self._sweep()
+            self._note(np.array([self.checker.flows.least(status, self.price, self.enough)]))
         else:
             chosen = schema.whole(line, "a branch", 0, len(status) - 1)
             if status[chosen] != UNDECIDED:
@@ -286,7 +278,6 @@ class _Proof:
         if self._left:
             raise CertificateError(f"{len(self._left)} nodes have no line")
         self._work()
-        self._sweep()
         return self.least
 
     def _work(self) -> None:
@@ -301,12 +292,6 @@ class _Proof:
         with np.errstate(all="ignore"):  # whatever is not a number is no bound
             found = self.checker.bounds(Nodes(status, h, scale * steps[:, 2 * count :]))
         self._note(found + price)
-
-    def _sweep(self) -> None:
-        if self._states:
-            status, price = (np.array(part) for part in zip(*self._states, strict=True))
-            self._states.clear()
-            self._note(self.checker.losses(status, self.enough - price) + price)
 
     def _note(self, found: Floats) -> None:
         if not (found > -math.inf).all():
@@ -341,7 +326,7 @@ def check_proof(grid: Grid, path: Path | str, progress: Callable[[int, int], Non
 
 
 def _checked(grid: Grid, archive: Archive, progress: Callable[[int, int], None] | None) -> ProvedStates:
-    names = "format", "locked_open", "locked_closed", "max_changes", "change_cost_kw", "box", "open"
+    names = "format", "locked_open", "locked_closed", "max_changes", "change_cost_kw", "box", "gap", "open"
     head = schema.record(archive.line(), "the head", names)
     if head["format"] != FORMAT:
         raise CertificateError(f"its form is not '{FORMAT}': write it again with this version")
@@ -354,7 +339,8 @@ def _checked(grid: Grid, archive: Archive, progress: Callable[[int, int], None] 
     box = Box(v_min, v_max, turn)
     asked, model = _stated(grid, locked_open, locked_closed, most, cost, box)
     network, base = asked.network, asked.network.s_base_kva / 3.0
-    proof = _Proof(model, price_of(model, asked.switching, base))
+    gap = schema.number(head["gap"], "gap", 0.0)
+    proof = _Proof(model, price_of(model, asked.switching, base), gap)
     closed = np.ones(len(network.branch_names), dtype=np.bool_)
     closed[schema.named(head["open"], "open", {name: b for b, name in enumerate(network.branch_names)})] = False
     value = _value(model, asked, proof, closed)
@@ -374,7 +360,7 @@ def _checked(grid: Grid, archive: Archive, progress: Callable[[int, int], None] 
         max_changes=most,
         change_cost_kw=cost,
         bounds=proof.bounds,
-        flows=proof.flows,
+        flows=proof.checker.flows.count,
     )
 
 
@@ -462,8 +448,9 @@ def _value(model: PhaseModel, asked: PhasesQuestion, proof: _Proof, closed: Bool
     status[model.block_of[known & closed]] = CLOSED
     status[model.blocks.closes] = LOOP
     price = proof.price(status)
-    value = proof.checker.value(status) if allowed else math.inf
+    value = proof.checker.flows.value(status) if allowed else math.inf
     if not (allowed and value < math.inf and price < math.inf):
         raise CertificateError("its best state is not radial, not allowed, or has no flow")
-    proof.enough = value * (1.0 + 2e-8) + price
-    return proof.enough
+    value = value * (1.0 + 2e-8) + price
+    proof.enough = value * (1.0 - proof.gap)
+    return value

@@ -8,7 +8,6 @@ E = K − 2 M X, it is ¼ Kᴴ M⁻¹ K ≤ herm(Xᴴ K) − Xᴴ M X + |E|² / 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,8 +16,8 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.graph import bridges, components
 from openpoint.search.phases.model import Blocks
-from openpoint.search.phases.proof_flows import hanging, judge, sizes_for
-from openpoint.search.phases.proof_sweeps import V_LOW, no_pieces, room_for
+from openpoint.search.phases.proof_states import RadialFlows
+from openpoint.search.phases.proof_sweeps import V_LOW
 
 OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 UNIT = 2.0**-53
@@ -26,10 +25,6 @@ SAME = 1e-9
 """Relative distance from an end of a band of voltages, where the share of a load jumps: both sides count."""
 ROUNDED = 1e-9
 """By how much the line in the place of the share of a load lies beyond it: for rounding."""
-
-
-FEW = 100
-"""Flows of the whole grid after which others are bounded in its core."""
 
 
 class Ball(NamedTuple):
@@ -112,7 +107,7 @@ class Checker:
     """Bounds and flows of the radial states of a grid of any phases, checked.
 
     Attributes:
-        blocks: the grid. wanted: (n) buses with multipliers.
+        blocks: the grid. wanted: (n) buses with multipliers. flows: of radial states.
     """
 
     def __init__(self, blocks: Blocks) -> None:
@@ -129,15 +124,15 @@ class Checker:
         turn = np.exp(np.where(forward, -2j, 2j) * np.pi / 3.0)
         self._centre = (1.0 + turn) / (1.0 - turn)
         self._radius = _radii(blocks)
-        self._room, self._none, self._sizes = room_for(blocks), no_pieces(blocks), sizes_for(blocks)
-        self._pieces, self._swept = self._none, 0
-        self._best: States | None = None
         sources, fixed = np.flatnonzero(blocks.is_source), np.flatnonzero(self.first() == CLOSED)
         ends = [np.append(end[fixed], x) for end, x in ((blocks.fr, sources[:-1]), (blocks.to, sources[1:]))]
         part, self._free = components(len(blocks.has), *ends), np.flatnonzero(blocks.movable)
         self._parts = int(part.max()) + 1
         self._looped = len(ends[0]) != len(blocks.has) - self._parts
         self._ends = [part[end[self._free]].tolist() for end in (blocks.fr, blocks.to)]
+        undecided = self.first()
+        self.follow(undecided)
+        self.flows = RadialFlows(blocks, undecided)
 
     def first(self) -> States:
         """(m) states of which nothing is decided."""
@@ -214,22 +209,6 @@ class Checker:
         np.subtract.at(total, node, most)
         np.subtract.at(total, node, (4 * n * UNIT) * np.abs(most))
         return np.where(forests.fed, np.where(valid & np.isfinite(total), total, -np.inf), np.inf)
-
-    def losses(self, status: States, enough: float | Floats = math.inf) -> Floats:
-        """(B) what radial states (B, m) lose at least, per unit: `enough` or more, or what sweeps find (`judge`)."""
-        if (best := self._best) is not None and self._swept >= FEW:
-            self._best = None
-            self.losses(best[None])  # its flow is in the room
-            self._pieces = hanging(self.blocks, best, self._room, self._sizes)
-        found = np.empty(len(status))
-        tools = self._pieces, self._none, self._room, self._sizes, found
-        self._swept += int(judge(self.blocks, status, np.broadcast_to(enough, len(status)).copy(), *tools))
-        return found
-
-    def value(self, status: States) -> float:
-        """The loss of the best state (m), around whose flow others are bounded."""
-        self._best = status
-        return float(self.losses(status[None])[0])
 
     def _forests(self, status: States) -> _Forests:
         """The forests of closed branches, from the sources and from a bus with most phases of every other part."""

@@ -1,9 +1,9 @@
 """Compiled: what radial states of a grid of any phases lose, for the checker of certificates, in code of its own.
 
-What pieces draw is computed at some voltages, and how far that is from it within distances of these. A state that
-loses much more than the best is swept in the core of the grid alone; by Brouwer's theorem there is a flow of the whole
+What pieces draw is computed at some voltages, with secants from there in six directions, and how far it is from these
+within some distances. A state is swept in the core of the grid alone; by Brouwer's theorem there is a flow of the whole
 grid as near as all of that may move it, and it loses at least what follows (docs/methods.md M44). Distances are those
-of symmetrical components at buses of three phases.
+of symmetrical components at buses of three phases, and of phases within pieces.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats, States
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.proof_sweeps import (
@@ -27,21 +27,23 @@ from openpoint.search.phases.proof_sweeps import (
     follow_branch,
     follow_loop,
     forest,
+    gather,
     is_shunted,
     loss_of,
-    pieces_of,
     share_of,
+    size_of,
     sweep,
     taken,
-    turn_of,
 )
 
 STEP = 1e-12
 """Largest change of a voltage, pu, after which sweeps end."""
-NEAR = 1e-5
-"""The same of sweeps around which flows are bounded."""
+FINE, ROUGH, NEAR = 1e-10, 1e-4, 1e-5
+"""The same of secants, and of sweeps around which flows are bounded, the second where the first do not prove enough."""
 LOSES = 1e-8
 """Share of the loss of a flow by which its sweeps may be off."""
+STRIDE = 2e-3
+"""Length of a secant, pu."""
 SAME = 1e-9
 """Relative distance from an end of a band of voltages, where the share of a load jumps: both sides count."""
 ROUNDS, WIDER, LEAST = 12, 1.2, 1e-12
@@ -67,9 +69,9 @@ class Sizes(NamedTuple):
     loop: Floats
 
 
-def sizes_for(blocks: Blocks) -> Sizes:
+def sizes_for(blocks: Blocks, *, sequences: bool) -> Sizes:
     """Those of a grid: symmetrical components where a bus has three phases, or phases."""
-    three: Bools = np.asarray(blocks.has.all(axis=1))
+    three: Bools = np.asarray(blocks.has.all(axis=1) & sequences)
     u = np.where(three[:, None, None], FORTESCUE, np.eye(3))
     back, fr, to = u.conj().transpose(0, 2, 1), blocks.fr, blocks.to
     parts = (
@@ -83,119 +85,190 @@ def sizes_for(blocks: Blocks) -> Sizes:
     return Sizes(u, np.abs(u), blocks.plain & (three[fr] == three[to]), *(np.abs(part) for part in parts))
 
 
-def hanging(blocks: Blocks, status: States, room: Room, sizes: Sizes) -> Pieces:
-    """The pieces of a grid, around the flow of a state (m) that is in `room`."""
-    kept: Bools = blocks.is_source.copy()
-    for end in (blocks.fr, blocks.to):
-        kept[end[blocks.movable | blocks.closes]] = True
-    above = np.where(room.way == 0, blocks.fr[room.edge], blocks.to[room.edge])
-    kept |= blocks.is_source[above]
-    for b in room.order[::-1].tolist():
-        if kept[b] and room.edge[b] >= 0:
-            kept[above[b]] = True
-    of, roots = np.full(len(kept), -1, dtype=np.int64), dict[int, int]()
-    for b in room.order.tolist():
-        if not kept[b]:
-            of[b] = roots.setdefault(int(above[b]), len(roots)) if kept[above[b]] else of[above[b]]
-    made = pieces_of(of, np.array(list(roots), dtype=np.int64), room.v)
-    own = np.concatenate([made.root, room.order[~kept[room.order]]])
-    room.order[: len(own)] = own
-    room.edge[made.root] = -1
-    tabulate(blocks, status, made, room._replace(loops=room.loops[:0]), sizes, len(own))
-    return made
-
-
 @compiled
-def tabulate(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: Sizes, count: int) -> None:
-    """Set what pieces draw and lose, and within which bounds: `count` buses of `room.order` are theirs."""
+def tabulate(
+    blocks: Blocks, status: States, pieces: Pieces, none: Pieces, room: Room, other: Room, sizes: Sizes, count: int
+) -> None:
+    """Set what pieces draw and lose, and within which bounds: `count` buses of `room.order` are theirs, roots first.
+
+    Args:
+        sizes: of phases. other: with the tree of `room`.
+    """
     flows = False
     for k in range(CELLS - 1, -1, -1):
         for c in range(len(pieces.root)):
             for j in range(3):
                 room.v[pieces.root[c], j] = (pieces.base[c] + CELL * k) * pieces.shape[c, j]
-        flows = sweep(blocks, status, pieces, room, count, STEP, flows)
-        loss_of(blocks, status, pieces, room, count)
+        flows = sweep(blocks, status, none, room, count, STEP, flows)
+        loss_of(blocks, status, none, room, count)
         for q in range(count):
             b = room.order[q]
-            c = pieces.of[b] if room.edge[b] >= 0 else pieces.at[b]
             if room.edge[b] >= 0:
-                pieces.flow[c, k, 3] += room.lost[b]
+                pieces.flow[pieces.of[b], k, 3] += room.lost[b]
             else:
                 for j in range(3):
-                    pieces.flow[c, k, j] = room.drawn[b, j]
+                    pieces.flow[pieces.at[b], k, j] = room.drawn[b, j]
+        _secants(blocks, status, pieces, none, room, other, k, count, flows)
         for i in range(len(RADII)):
             for q in range(count):
                 b = room.order[q]
                 for j in range(3):
-                    room.far[b, j] = 0.0 if room.edge[b] >= 0 else RADII[i] / sizes.part[b, 0, 0]
-            _settle(blocks, status, pieces, room, sizes, count)
+                    room.far[b, j] = RADII[i] if room.edge[b] < 0 and blocks.has[b, j] else 0.0
+                    room.near[b, j] = 0.0
+            _settle(blocks, status, none, room, sizes, count, room.far, 0.0)
             for q in range(count):
                 b = room.order[q]
-                c = pieces.of[b] if room.edge[b] >= 0 else pieces.at[b]
-                if room.edge[b] >= 0:
-                    pieces.off[c, k, i, 3] += room.less[b]
-                else:
-                    for j in range(3):
-                        pieces.off[c, k, i, j] += room.moved[b, j]
                 for j in range(3):
-                    if not (flows and room.wide[b, j] <= room.far[b, j]):
+                    if room.edge[b] >= 0 and not (flows and room.wide[b, j] <= room.far[b, j]):
+                        pieces.off[pieces.of[b], k, i, 3] = math.inf
+            _settle(blocks, status, none, room, sizes, count, room.near, RADII[i])
+            for q in range(count):
+                b = room.order[q]
+                if room.edge[b] < 0:
+                    for j in range(3):
+                        pieces.off[pieces.at[b], k, i, j] = room.moved[b, j]
+                    continue
+                c = pieces.of[b]
+                pieces.off[c, k, i, 3] += room.less[b]
+                for j in range(3):
+                    if not room.wide[b, j] <= room.near[b, j]:
                         pieces.off[c, k, i, 3] = math.inf
+
+
+@inlined
+def _secants(
+    blocks: Blocks,
+    status: States,
+    pieces: Pieces,
+    none: Pieces,
+    room: Room,
+    other: Room,
+    k: int,
+    count: int,
+    flows: bool,
+) -> None:
+    """Set the slopes of pieces around the flow in `room`, and what is not of first order in what they are made of."""
+    root3 = math.sqrt(3.0)
+    room.kinks[:] = 0.0
+    room.bends[:] = 0.0
+    for way in range(6):
+        m = way // 2
+        for q in range(count):
+            b, e = room.order[q], room.edge[room.order[q]]
+            for j in range(3):
+                other.v[b, j] = room.v[b, j]
+            if e < 0 and blocks.has[b, m]:
+                other.v[b, m] += STRIDE * (1j if way % 2 else 1.0)
+        good = flows and sweep(blocks, status, none, other, count, FINE, True)
+        gather(blocks, status, none, other, count)
+        for q in range(count):
+            b, e = room.order[q], room.edge[room.order[q]]
+            if e < 0:
+                for j in range(3):
+                    step = other.drawn[b, j] - room.drawn[b, j] if good else complex(math.nan, 0.0)
+                    pieces.slope[pieces.at[b], k, way, j] = step / STRIDE
+                continue
+            found = _ahead(blocks.z[room.way[b], e], room.i[e], other.i[e])
+            for p in range(blocks.start[b], blocks.start[b + 1]):
+                f = blocks.around[p]
+                if is_shunted(blocks, status, f):
+                    found += _ahead(blocks.y_fr[f] if blocks.fr[f] == b else blocks.y_to[f], room.v[b], other.v[b])
+            pieces.slope[pieces.of[b], k, way, 3] += found / STRIDE
+            for j in range(3):
+                if blocks.s[b, j] != 0.0:
+                    x, r = size_of(room.v[b, j]), size_of(other.v[b, j] - room.v[b, j])
+                    room.kinks[b, j] += r * r / (x * x * (x - r)) / STRIDE if r < x else math.inf
+            for p in range(room.first[b], room.first[b + 1]):
+                d = room.load[p]
+                j, l = blocks.phase[d], blocks.back[d]
+                x, y = room.v[b, j], other.v[b, j]
+                if l >= 0:
+                    x, y = (x - room.v[b, l]) / root3, (y - other.v[b, l]) / root3
+                room.bends[d] += _bend(blocks, d, size_of(x), size_of(y - x)) / STRIDE
+
+
+@inlined
+def _ahead(matrix: Complexes, x: Complexes, y: Complexes) -> float:
+    """2 Re(xᴴ herm(A) (y − x)), by which Re(yᴴ A y) is more than Re(xᴴ A x) to first order."""
+    found = 0.0
+    for j in range(3):
+        for k in range(3):
+            found += (x[j].conjugate() * (matrix[j, k] + matrix[k, j].conjugate()) * (y[k] - x[k])).real
+    return found
 
 
 @compiled
 def judge(
     blocks: Blocks,
     status: States,
+    free: Ints,
+    states: States,
     enough: Floats,
     pieces: Pieces,
-    none: Pieces,
     room: Room,
     sizes: Sizes,
     found: Floats,
-) -> int:
-    """Set `found` (K) to what radial states (K, m) lose at least, per unit: `enough` (K) or more, or what sweeps find.
+) -> None:
+    """Set `found` (K) to what radial states lose at least, per unit, in a core with pieces; else what sweeps find.
 
-    inf where not all phases are fed, nan where no flow is found. How many were swept from no load in the whole grid.
+    inf where not all phases are fed. Where no flow is found −inf with pieces, and nan without.
+
+    Args:
+        status: (m), with `states` (K, F) in the place of `free` (F). enough: (K) more need not be known.
     """
-    warm, swept = False, 0
-    for s in range(len(status)):
-        here, found[s] = status[s], -math.inf
-        if len(pieces.root) > 0:
-            count = forest(blocks, here, pieces, room)
-            warm = count > 0 and sweep(blocks, here, pieces, room, count, NEAR, warm)
-            for trial in range(2 if warm else 0):  # within distances that held before, or supposed anew
+    warm, here = False, status.copy()
+    for s in range(len(states)):
+        for f in range(len(free)):
+            here[free[f]] = states[s, f]
+        count, found[s] = forest(blocks, here, pieces, room), -math.inf
+        if len(pieces.root) == 0:
+            if count != len(blocks.has):
+                found[s] = math.inf
+            elif sweep(blocks, here, pieces, room, count, STEP, False):
                 loss = loss_of(blocks, here, pieces, room, count)
+                found[s] = loss - LOSES * abs(loss)
+            else:
+                found[s] = math.nan
+            continue
+        warm = warm and count > 0
+        for trial in range(2 if count > 0 else 0):  # within distances that held before, or supposed anew
+            warm = sweep(blocks, here, pieces, room, count, NEAR if trial else ROUGH, warm)
+            if not warm:
+                break
+            loss = loss_of(blocks, here, pieces, room, count)
+            for q in range(count):
+                for j in range(3):
+                    room.far[room.order[q], j] *= 1.0 - trial
+            if not _settle(blocks, here, pieces, room, sizes, count, room.far, 0.0):
                 for q in range(count):
                     for j in range(3):
-                        room.far[room.order[q], j] *= 1.0 - trial
-                if not _settle(blocks, here, pieces, room, sizes, count):
-                    for q in range(count):
-                        for j in range(3):
-                            room.far[room.order[q], j] = 0.0
-                    continue
-                for q in range(count):
-                    loss -= room.less[room.order[q]]
-                found[s] = loss - LOSES * abs(loss)
-                if found[s] >= enough[s]:
-                    break
-            if found[s] >= enough[s]:
+                        room.far[room.order[q], j] = 0.0
                 continue
-        swept += 1
-        count, warm = forest(blocks, here, none, room), False
-        if count != len(blocks.has):
-            found[s] = math.inf
-        elif sweep(blocks, here, none, room, count, STEP, False):
-            loss = loss_of(blocks, here, none, room, count)
-            found[s], warm = loss - LOSES * abs(loss), True
-        else:
-            found[s] = math.nan
-    return swept
+            for q in range(count):
+                loss -= room.less[room.order[q]]
+            found[s] = loss - LOSES * abs(loss)
+            if found[s] >= enough[s]:
+                break
 
 
 @inlined
-def _settle(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: Sizes, count: int) -> bool:
-    """Suppose `far`, given at tops, until what follows is not more, and set `less`; whether it is so."""
-    far, wide, holds = room.far, room.wide, False
+def _settle(
+    blocks: Blocks,
+    status: States,
+    pieces: Pieces,
+    room: Room,
+    sizes: Sizes,
+    count: int,
+    near: Floats,
+    r: float,
+) -> bool:
+    """Suppose `near`, given at tops, until what follows is not more, and set `less`; whether it is so.
+
+    Args:
+        near: how far voltages are from v; or, with r > 0, from what the secants of a piece make of distances of at
+            most r at its root, while they are at most `far` from v.
+    """
+    wide, holds = room.wide, False
     for q in range(count):
         b = room.order[q]
         if room.edge[b] >= 0:
@@ -204,12 +277,14 @@ def _settle(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: S
                 room.one[j] -= room.v[b, j]
         for j in range(3):
             room.off[b, j] = _component(sizes, b, j, room.one) if room.edge[b] >= 0 else 0.0
+            if r > 0.0 and room.edge[b] >= 0:  # of seven flows, weighed
+                room.off[b, j] = (1.0 + 12.0 * r / STRIDE) * 2.0 * FINE
     for q in range(len(room.loops)):
         for j in range(3):
             room.slip[room.loops[q], j] = 0.0
     for turn in range(ROUNDS):
         for q in range(count):
-            _move(blocks, status, pieces, room, sizes, room.order[q])
+            _move(blocks, status, pieces, room, sizes, room.order[q], near, r)
         for q in range(count - 1, -1, -1):
             b = room.order[q]
             if room.edge[b] >= 0:
@@ -226,7 +301,7 @@ def _settle(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: S
             e, way = room.edge[b], room.way[b]
             for j in range(3):
                 if e < 0:
-                    wide[b, j] = far[b, j]
+                    wide[b, j] = near[b, j]
                     continue
                 a = above(blocks, room, b)
                 wide[b, j] = room.off[b, j] + (wide[a, j] if sizes.plain[e] else 0.0)
@@ -234,14 +309,14 @@ def _settle(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: S
                     wide[b, j] += sizes.z[way, e, j, k] * room.moved[b, k]
                     if not sizes.plain[e]:
                         wide[b, j] += sizes.ratio[way, e, j, k] * wide[a, k]
-                holds = holds and wide[b, j] <= far[b, j]
+                holds = holds and wide[b, j] <= near[b, j]
         if holds or turn == ROUNDS - 1:
             break
         for q in range(count):
             b = room.order[q]
             for j in range(3):
                 if room.edge[b] >= 0:
-                    far[b, j] = WIDER * wide[b, j] + (LEAST if blocks.has[b, j] else 0.0)
+                    near[b, j] = WIDER * wide[b, j] + (LEAST if blocks.has[b, j] else 0.0)
         for q in range(len(room.loops)):
             for j in range(3):
                 room.slip[room.loops[q], j] = WIDER * room.slip[room.loops[q], j] + LEAST
@@ -260,7 +335,7 @@ def _settle(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: S
 @inlined
 def _component(sizes: Sizes, b: int, k: int, x: Complexes) -> float:
     """Size of a component of x (3)."""
-    return float(abs(sizes.u[b, k, 0] * x[0] + sizes.u[b, k, 1] * x[1] + sizes.u[b, k, 2] * x[2]))
+    return size_of(sizes.u[b, k, 0] * x[0] + sizes.u[b, k, 1] * x[1] + sizes.u[b, k, 2] * x[2])
 
 
 @inlined
@@ -293,8 +368,10 @@ def _steep(sizes: Sizes, b: int, matrix: Complexes, x: Complexes, far: Floats, r
 
 
 @inlined
-def _move(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: Sizes, b: int) -> None:
-    """Set moved and less to what loads, shunts and a piece make at a bus."""
+def _move(
+    blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: Sizes, b: int, near: Floats, r: float
+) -> None:
+    """Set moved and less to what loads, shunts and a piece make at a bus, if r > 0 beyond first order."""
     far, moved, v, root3 = room.far, room.moved, room.v, math.sqrt(3.0)
     room.less[b] = 0.0
     for j in range(3):
@@ -304,30 +381,43 @@ def _move(blocks: Blocks, status: States, pieces: Pieces, room: Room, sizes: Siz
     for j in range(3):
         if room.charged[b]:
             for k in range(3):
-                moved[b, j] += sizes.y[b, j, k] * far[b, k]
+                moved[b, j] += sizes.y[b, j, k] * near[b, k]
         if blocks.s[b, j] != 0.0:
-            x, r = abs(v[b, j]), _of_phase(sizes, b, j, far)
-            _add(sizes, b, j, abs(blocks.s[b, j]) * r / (x * (x - r)) if r < x else math.inf, moved)
+            x, y = size_of(v[b, j]), _of_phase(sizes, b, j, far)
+            change = y / (x * (x - y)) if y < x else math.inf
+            if r > 0.0:
+                change = _of_phase(sizes, b, j, near) / (x * x) + change * y / x + r * room.kinks[b, j]
+            _add(sizes, b, j, size_of(blocks.s[b, j]) * change, moved)
     for q in range(room.first[b], room.first[b + 1]):
         d = room.load[q]
         j, k = blocks.phase[d], blocks.back[d]
-        x, r, power = v[b, j], _of_phase(sizes, b, j, far), abs(blocks.power[d])
+        u, y, z, power = v[b, j], _of_phase(sizes, b, j, far), _of_phase(sizes, b, j, near), size_of(blocks.power[d])
         if k >= 0:
-            x, r, power = (x - v[b, k]) / root3, (r + _of_phase(sizes, b, k, far)) / root3, power / root3
-        change = power * _change(blocks, d, abs(x), r)
-        _add(sizes, b, j, change, moved)
+            u, y, z = (
+                (u - v[b, k]) / root3,
+                (y + _of_phase(sizes, b, k, far)) / root3,
+                (z + _of_phase(sizes, b, k, near)) / root3,
+            )
+            power /= root3
+        x = size_of(u)
+        if r > 0.0:
+            one, two, three = share_of(blocks, d, x)
+            change = (one / (x * x) + abs(two) / x + three) * z + _bend(blocks, d, x, y) + r * room.bends[d]
+        else:
+            change = _change(blocks, d, x, y)
+        _add(sizes, b, j, power * change, moved)
         if k >= 0:
-            _add(sizes, b, k, change, moved)
+            _add(sizes, b, k, power * change, moved)
     for q in range(blocks.start[b], blocks.start[b + 1]):
         e = blocks.around[q]
         if is_shunted(blocks, status, e):
-            y = blocks.y_fr[e] if blocks.fr[e] == b else blocks.y_to[e]
-            size = sizes.y_fr[e] if blocks.fr[e] == b else sizes.y_to[e]
-            room.less[b] += _steep(sizes, b, y, v[b], far[b], room)
+            y_here = blocks.y_fr[e] if blocks.fr[e] == b else blocks.y_to[e]
+            part = sizes.y_fr[e] if blocks.fr[e] == b else sizes.y_to[e]
+            room.less[b] += _steep(sizes, b, y_here, v[b], near[b], room)
             for j in range(3):
                 for k in range(3):
-                    moved[b, j] += size[j, k] * far[b, k]
-                    room.less[b] += size[j, k] * far[b, j] * far[b, k]
+                    moved[b, j] += part[j, k] * near[b, k]
+                    room.less[b] += part[j, k] * far[b, j] * far[b, k]
     if pieces.at[b] >= 0:
         _piece(blocks, pieces, room, sizes, b, pieces.at[b])
 
@@ -338,12 +428,34 @@ def _change(blocks: Blocks, d: int, x: float, r: float) -> float:
 
     Its size a / u + b + c u is monotone between the ends of bands, and it turns by at most asin(r / x).
     """
-    low, high = x - r, x + r
     if not r < 0.5 * x:
         return math.inf if r > 0.0 else 0.0
     one, two, three = share_of(blocks, d, x)
     size = one / x + two + three * x
-    most = 0.0
+    return _beyond(blocks, d, x, r, 0.0, size, 0.0) + 1.04 * size * r / x
+
+
+@inlined
+def _bend(blocks: Blocks, d: int, x: float, r: float) -> float:
+    """By how much, at most, that current differs from what it is to first order at a voltage of size x.
+
+    With the shares at x those of a / u and b differ by at most a r² / x² u and 0.6 b r² / u², that of c u by nothing;
+    other shares make another size, in the same direction.
+    """
+    if not r < 0.5 * x:
+        return math.inf if r > 0.0 else 0.0
+    one, two, three = share_of(blocks, d, x)
+    bend = one / (x * x * (x - r)) + 0.6 * abs(two) / (x - r) ** 2
+    return bend * r * r + _beyond(blocks, d, x, r, one, two, three)
+
+
+@inlined
+def _beyond(blocks: Blocks, d: int, x: float, r: float, a: float, b: float, c: float) -> float:
+    """By how much, at most, the size of that current differs from a / u + b + c u within r of x.
+
+    The difference is monotone between the ends of bands.
+    """
+    low, high, most = x - r, x + r, 0.0
     for point in range(8):
         u = low if point == 0 else high
         if point > 1:
@@ -352,31 +464,31 @@ def _change(blocks: Blocks, d: int, x: float, r: float) -> float:
                 continue
             u = end * (1.0 + SAME if point % 2 else 1.0 - SAME)
         one, two, three = share_of(blocks, d, u)
-        most = max(most, abs(one / u + two + three * u - size))
-    return most + 1.04 * size * r / x
+        most = max(most, abs((one - a) / u + two - b + (three - c) * u))
+    return most
 
 
 @inlined
 def _piece(blocks: Blocks, pieces: Pieces, room: Room, sizes: Sizes, b: int, c: int) -> None:
     """Add what a piece makes, around the nearest of the voltages at which it is known."""
-    turn = turn_of(pieces, c, room.v[b])
-    k = int((abs(turn) - pieces.base[c]) / CELL + 0.5)
-    turn /= abs(turn)
+    k, turn = taken(pieces, c, room.v[b], room.took)
     r, i = 0.0, 0
     for j in range(3):
-        room.one[j] = room.v[b, j] - (pieces.base[c] + CELL * k) * turn * pieces.shape[c, j]
-    for j in range(3):
-        r = max(r, (_component(sizes, b, j, room.one) + room.far[b, j]) * sizes.part[b, 0, 0])
+        if blocks.has[b, j]:
+            at = (pieces.base[c] + CELL * k) * turn * pieces.shape[c, j]
+            r = max(r, size_of(room.v[b, j] - at) + _of_phase(sizes, b, j, room.far))
     while i < len(RADII) and RADII[i] < r:
         i += 1
-    if i == len(RADII) or not 0 <= k < CELLS:
+    if k < 0 or i == len(RADII):
         room.less[b] = math.inf
         return
     for j in range(3):
-        room.one[j] = taken(pieces, c, room.v[b], j) - turn * pieces.flow[c, k, j]
-    for j in range(3):
-        room.moved[b, j] += pieces.off[c, k, i, j] + _component(sizes, b, j, room.one)
-    room.less[b] += pieces.off[c, k, i, 3] + (taken(pieces, c, room.v[b], 3) - pieces.flow[c, k, 3]).real
+        _add(sizes, b, j, pieces.off[c, k, i, j], room.moved)
+    room.less[b] += pieces.off[c, k, i, 3]
+    for m in range(3):
+        for j in range(3):
+            room.moved[b, j] += room.far[b, m] * pieces.steep[c, k, m, j]
+        room.less[b] += room.far[b, m] * pieces.steep[c, k, m, 3]
 
 
 @inlined

@@ -2,7 +2,7 @@
 
 Currents from the leaves to the sources, voltages back, with loads at the voltages before. The currents of branches that
 close loops that nobody can open change by what the voltages left around each loop make in its impedance. Pieces, which
-hang on one bus and hold no choice, may be left out: then what they draw is between two voltages at which it is known.
+hang on one bus, may be left out: then what they draw is affine around the nearest of the voltages at which it is known.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ V_LOW = 0.5
 """Voltage over the rated one below which a load is the impedance of its rated power, as in OpenDSS."""
 SWEEPS = 300
 """After how many there is no flow."""
-CELL, CELLS, BELOW = 2e-3, 70, 45
+CELL, CELLS, BELOW = 4e-3, 35, 22
 """Voltages at which what pieces draw is computed: their distance, pu, how many, and how many below the best state's."""
-RADII = 1.6e-3, 2.2e-3, 4e-3
-"""Distances from these voltages, pu, within which it is bounded."""
+RADII = 2.5e-3, 4.5e-3
+"""Distances of a phase from these voltages, pu, within which it is bounded."""
 
 
 class Room(NamedTuple):
@@ -36,6 +36,8 @@ class Room(NamedTuple):
         far, wide: (n, 3) how far voltages are supposed to be from v, at most, and then are. off: (n, 3) by how much v
             is no flow. moved: (n, 3) how far currents below are from those that v makes. slip: (m, 3) those of loops.
             less: (n) by how much less than `lost`. apart: (3).
+        took: (4) what a piece takes. given: (n) what one at a bus loses. near: (n, 3) as far, of what is not of first
+            order. kinks, bends: (n, 3) and (L) that of the secants of constant powers and of loads, of size 1.
         charged: (n) whether a bus has admittances. first, load: loads at bus b are load[first[b]:first[b + 1]].
         loops: branches that close loops.
     """
@@ -56,6 +58,11 @@ class Room(NamedTuple):
     slip: Floats
     less: Floats
     apart: Floats
+    took: Complexes
+    given: Floats
+    near: Floats
+    kinks: Floats
+    bends: Floats
     charged: Bools
     first: Ints
     load: Ints
@@ -63,13 +70,15 @@ class Room(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """What hangs on one bus and holds no choice.
+    """What hangs on one bus, in a state or in any one of some.
 
     Attributes:
         of: (n) number of the piece that a bus is of, −1 in the core. at: (n) number of the piece that hangs on a bus.
         root: (C) the bus that it hangs on. shape, base: (C, 3) and (C) voltages there, 1 pu on average, and their least
-            multiple at which more is known. flow: (C, CELLS, 4) currents and loss at multiples. off: (C, CELLS, RADII,
-            4) how far others are from these, and how much less is lost, within some distances.
+            multiple at which more is known. flow: (C, CELLS, 4) currents and loss at multiples. slope: (C, CELLS, 6, 4)
+            how they change by the real and the imaginary part of each phase, and steep: (C, CELLS, 3, 4) size of that
+            by components. off: (C, CELLS, RADII, 4) how far others are from all this, and how much less is lost,
+            within some distances of the voltages.
     """
 
     of: Ints
@@ -78,6 +87,8 @@ class Pieces(NamedTuple):
     shape: Complexes
     base: Floats
     flow: Complexes
+    slope: Complexes
+    steep: Floats
     off: Floats
 
 
@@ -101,6 +112,11 @@ def room_for(blocks: Blocks) -> Room:
         slip=np.zeros((m, 3)),
         less=np.zeros(n),
         apart=np.zeros(3),
+        took=np.zeros(4, dtype=np.complex128),
+        given=np.zeros(n),
+        near=np.zeros((n, 3)),
+        kinks=np.zeros((n, 3)),
+        bends=np.zeros(len(blocks.bus)),
         charged=np.abs(blocks.y).sum(axis=(1, 2)) > 0.0,
         first=np.concatenate([[0], np.cumsum(np.bincount(blocks.bus, minlength=n))]).astype(np.int64),
         load=np.argsort(blocks.bus, kind="stable").astype(np.int64),
@@ -113,9 +129,9 @@ def pieces_of(of: Ints, root: Ints, v: Complexes) -> Pieces:
     at, count = np.full(len(of), -1, dtype=np.int64), len(root)
     at[root] = np.arange(count)
     size = np.abs(v[root]).sum(axis=1) / np.maximum((v[root] != 0.0).sum(axis=1), 1)
-    flow = np.zeros((count, CELLS, 4), dtype=np.complex128)
-    off = np.zeros((count, CELLS, len(RADII), 4))
-    return Pieces(of, at, root, v[root] / size[:, None], size - BELOW * CELL, flow, off)
+    flow, slope = (np.zeros((count, CELLS, *more, 4), dtype=np.complex128) for more in ((), (6,)))
+    steep, off = (np.zeros((count, CELLS, each, 4)) for each in (3, len(RADII)))
+    return Pieces(of, at, root, v[root] / size[:, None], size - BELOW * CELL, flow, slope, steep, off)
 
 
 def no_pieces(blocks: Blocks) -> Pieces:
@@ -223,23 +239,34 @@ def draw(blocks: Blocks, status: States, room: Room, b: int) -> None:
 
 
 @inlined
-def turn_of(pieces: Pieces, c: int, v: Complexes) -> complex:
-    """By what the shape of a piece is multiplied to come near voltages."""
-    turn = length = 0j
-    for j in range(3):
-        turn += pieces.shape[c, j].conjugate() * v[j]
-        length += pieces.shape[c, j].conjugate() * pieces.shape[c, j]
-    return turn / length
+def size_of(x: complex) -> float:
+    return math.sqrt(square_of(x))
 
 
 @inlined
-def taken(pieces: Pieces, c: int, v: Complexes, j: int) -> complex:
-    """The current of a phase of a piece, or its loss (3), between two of the voltages at which it is known."""
-    turn = turn_of(pieces, c, v)
-    at = (abs(turn) - pieces.base[c]) / CELL
-    k = min(max(int(at), 0), CELLS - 2)
-    found = pieces.flow[c, k, j] + (at - k) * (pieces.flow[c, k + 1, j] - pieces.flow[c, k, j])
-    return complex(found * (turn / abs(turn) if j < 3 else 1.0))
+def taken(pieces: Pieces, c: int, v: Complexes, found: Complexes) -> tuple[int, complex]:
+    """Set `found` (4) to currents and loss of a piece around the nearest of the voltages at which it is known.
+
+    Returns:
+        The number of these, −1 where none is near, and how far the voltages are turned.
+    """
+    turn, length = 0j, 0.0
+    for j in range(3):
+        turn += pieces.shape[c, j].conjugate() * v[j]
+        length += square_of(pieces.shape[c, j])
+    size = size_of(turn)
+    turn = complex(turn.real / size, turn.imag / size)
+    at = int((size / length - pieces.base[c]) / CELL + 0.5)
+    k = min(max(at, 0), CELLS - 1)
+    for j in range(4):
+        found[j] = pieces.flow[c, k, j]
+    for m in range(3):
+        x = v[m] * turn.conjugate() - (pieces.base[c] + CELL * k) * pieces.shape[c, m]
+        for j in range(4):
+            found[j] += x.real * pieces.slope[c, k, 2 * m, j] + x.imag * pieces.slope[c, k, 2 * m + 1, j]
+    for j in range(3):
+        found[j] *= turn
+    return (k if k == at else -1), turn
 
 
 @inlined
@@ -253,8 +280,10 @@ def gather(blocks: Blocks, status: States, pieces: Pieces, room: Room, count: in
         if room.edge[b] >= 0:
             draw(blocks, status, room, b)
             if pieces.at[b] >= 0:
+                taken(pieces, pieces.at[b], room.v[b], room.took)
+                room.given[b] = room.took[3].real
                 for j in range(3):
-                    drawn[b, j] += taken(pieces, pieces.at[b], room.v[b], j)
+                    drawn[b, j] += room.took[j]
     for q in range(len(room.loops)):
         e = room.loops[q]
         for j in range(3):
@@ -360,7 +389,7 @@ def loss_of(blocks: Blocks, status: States, pieces: Pieces, room: Room, count: i
                 if is_shunted(blocks, status, f):
                     room.lost[b] += power_of(blocks.y_fr[f] if blocks.fr[f] == b else blocks.y_to[f], room.v[b])
             if e >= 0 and pieces.at[b] >= 0:
-                room.lost[b] += taken(pieces, pieces.at[b], room.v[b], 3).real
+                room.lost[b] += room.given[b]
         total += room.lost[b]
     for q in range(len(room.loops)):
         total += power_of(blocks.z[0, room.loops[q]], room.i[room.loops[q]])

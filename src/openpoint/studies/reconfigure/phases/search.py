@@ -208,10 +208,10 @@ class PhaseSearch:
     def _certify(self, path: Path, model: PhaseModel, box: Box, lower_kw: float) -> None:
         """Write the proof of what the search found."""
         assert self.best is not None
-        target = self.loss * (1.0 - self.method.least_gap)
+        gap = self.method.least_gap
         try:
             put_aside(path)
-            proved = write_proof(path, self.asked, model, self.locks, box, self.best.closed, target, self.deadline.over)
+            proved = write_proof(path, self.asked, model, self.locks, box, self.best.closed, gap, self.deadline.over)
         except (CertificateError, OSError) as error:  # the answer stands without
             self.notes.append(f"no certificate: {error}")
             return
