@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from openpoint.solvers.base import Answer
+from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.deadline import Deadline
 
 
@@ -23,9 +25,16 @@ class Clock:
 
 
 def held(monkeypatch: pytest.MonkeyPatch, step: float) -> Clock:
-    """Put a clock in the place of that of the machine, for all studies."""
-    clock = Clock(step)
+    """Put a clock in the place of that of the machine, for all studies and for programs that can be stopped."""
+    clock, solve = Clock(step), HighsModel.solve
+
+    def without_own_limit(self: HighsModel, *, integral: bool, **options: Any) -> Answer:
+        if options.get("stop") is not None:
+            options.pop("seconds", None)  # of the machine: how busy it is would decide
+        return solve(self, integral=integral, **options)
+
     monkeypatch.setattr("openpoint.twostage.deadline.perf_counter", clock)
+    monkeypatch.setattr(HighsModel, "solve", without_own_limit)
     return clock
 
 

@@ -11,7 +11,7 @@ from tests.cli.desk import Command
 
 
 @given(grids())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_branch_is_to_be_decided_if_it_is_open_in_one_radial_state_and_closed_in_another(grid: Grid) -> None:
     network = build_network(grid)
     states = all_topologies(network)

@@ -149,7 +149,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, dict[str, 
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_mutant_of_a_set_proves_what_is_false(original: tuple[Grid, dict[str, Any], Path], seed: int) -> None:
     grid, given, path = original
     document = mutated(given, list(leaves(given)), np.random.default_rng(seed))

@@ -90,7 +90,7 @@ def test_the_heaviest_tree_weighs_what_networkx_finds(case: tuple[int, list[tupl
     assert float(weight @ heaviest_tree(choices, weight)) == pytest.approx(theirs, abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3000, 3036))
+@pytest.mark.parametrize("seed", range(3000, 3018))
 def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
     """Without physics, every binary state of the branches is feasible if and only if it is a tree.
 
@@ -113,7 +113,7 @@ def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
         assert (status is Status.OPTIMAL) == ((state > 0.5).tobytes() in trees), state
 
 
-@pytest.mark.parametrize("seed", range(3000, 3010))
+@pytest.mark.parametrize("seed", range(3000, 3005))
 def test_every_tree_lies_in_the_model_with_physics(seed: int) -> None:
     """With physics the commodity is left out where loads force the connection; no tree may be lost."""
     program = program_of(random_grid(seed, PLAIN))

@@ -142,7 +142,7 @@ def test_unknown_table_format() -> None:
         files_from_grid(grid(tables()), tables="xlsx")  # type: ignore[arg-type]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_damaged_text_is_refused_and_never_fails(data: st.DataObject) -> None:
     files = files_from_grid(grid(tables()))
@@ -301,7 +301,7 @@ def formulas(text: str) -> list[str]:
 
 
 @given(SIGNS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_no_text_is_a_formula_and_all_are_read_back(text: str) -> None:
     assert plain(no_formula(text)) == text
     assert no_formula(plain(no_formula(text))) == no_formula(text)

@@ -20,7 +20,7 @@ from tests.powerflow.oracles import newton_voltages, pandapower_voltages, power_
 from tests.powerflow.small_networks import Branch, make_network, random_network
 
 SEEDS = st.integers(0, 2**32 - 1)
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=30, deadline=None)
 
 
 def two_bus(load: complex, **branch: object) -> Network:
@@ -186,7 +186,7 @@ def test_a_batch_equals_its_flows_one_by_one(seed: int) -> None:
 
 
 @given(SEEDS, st.integers(2, 9), st.integers(1, 3), st.integers(1, 12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_radiality_equals_that_of_networkx(seed: int, n_bus: int, n_source: int, n_branch: int) -> None:
     rng = np.random.default_rng(seed)
     n = n_bus + n_source

@@ -57,7 +57,7 @@ def some_futures(draw: st.DrawFn) -> Futures:
 
 
 @given(grids(FEED) | grids(DISPATCH))
-@settings(max_examples=50)  # to make a grid takes a hundred times as long as the test
+@settings(max_examples=25)  # to make a grid takes a hundred times as long as the test
 def test_today_is_the_constant_power_of_the_network(some: Grid) -> None:
     network, today = build_network(some), Futures.today(some)
     assert today.bus_names == network.bus_names

@@ -55,7 +55,6 @@ def test_large_grids_are_counted_exactly() -> None:
 # name: (least loss kW, most nodes); couplers and transformers stay as they are, in the commercial grid in a loop.
 REAL = {
     "mv_oberrhein": (946.632, 1_000),
-    "mv_oberrhein with stations": (1470.020, 3_000),
     "1-MV-urban--0-sw": (247.871, 1_000),
     "1-MV-comm--0-sw": (179.346, 1_000),
 }

@@ -48,7 +48,7 @@ def grids(first: int, count: int) -> list[tuple[int, DeviceGrid]]:
 
 def test_the_search_equals_the_enumeration() -> None:
     seen: Counter[str] = Counter()
-    for seed, grid in grids(0, 70):
+    for seed, grid in grids(0, 35):
         try:
             found = search_topologies(grid.network, devices=grid.devices, gap=0.0)
         except OptionError:
@@ -66,16 +66,16 @@ def test_the_search_equals_the_enumeration() -> None:
         assert found.positions is not None, seed
         value, violation = grid.evaluator.evaluate(found.closed, found.positions)
         assert (value[0], violation[0]) == (pytest.approx(found.value, rel=1e-9, abs=1e-12), 0.0), seed
-    assert seen["OPTIMAL"] > 28
+    assert seen["OPTIMAL"] > 14
     assert seen["INFEASIBLE"] > 0
     assert seen["refused"] < 5
 
 
 def test_no_bound_exceeds_the_best_completion() -> None:
     checked = 0
-    for seed, grid in grids(200, 60):
+    for seed, grid in grids(200, 30):
         checked += check_nodes(seed, grid)
-    assert checked > 250
+    assert checked > 125
 
 
 def check_nodes(seed: int, grid: DeviceGrid) -> int:
@@ -128,7 +128,7 @@ PROVEN = ("33-A", "33-C", "33-E", "33-R1", "33-R2", "70-B")
 """Grids whose certificates are short enough for a test."""
 
 
-@pytest.mark.parametrize("name", ["33-A", "33-B", "33-C", "33-D", "33-E", "70-B", "70-D", "118-A", "33-R1", "33-R2"])
+@pytest.mark.parametrize("name", ["33-A", "33-D", "70-B", "118-A", "33-R2"])
 def test_published_grids_reach_their_optima_and_certificates_are_accepted(name: str, tmp_path: Path) -> None:
     network, devices = device_case(name)
     found = search_topologies(
@@ -154,7 +154,7 @@ def test_a_search_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 KINDS_OF_DEVICES = ("banks", "voltages", "taps", "fixed units", "units", "limits", "ratings")
-COUNT = 18
+COUNT = 12
 
 
 def searched(grid: DeviceGrid, file: Path) -> tuple[DeviceGrid, SearchResult] | None:
@@ -200,8 +200,8 @@ def test_the_answer_is_proven_best_by_enumeration_and_by_its_certificate(tmp_pat
             seen["verified"] += 1
             seen["with devices"] += len(proven.positions) > 0
             seen["with outputs"] += chosen
-    assert seen["verified"] >= 12
-    assert min(seen["with devices"], seen["with outputs"]) >= 4
+    assert seen["verified"] >= 6
+    assert min(seen["with devices"], seen["with outputs"]) >= 2
 
 
 def feeder() -> DeviceGrid:

@@ -83,7 +83,7 @@ def listed(network: Network, **options: object) -> list[tuple[bool, ...]]:
 
 
 @given(SEEDS, st.integers(2, 7), st.integers(1, 11), st.integers(1, 3), st.integers(1, 9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_enumeration_equals_brute_force(seed: int, n_bus: int, n_branch: int, n_source: int, chunk: int) -> None:
     network = random_graph(seed, n_bus, n_branch, min(n_source, n_bus))
     found = listed(network, chunk=chunk)
@@ -93,7 +93,7 @@ def test_enumeration_equals_brute_force(seed: int, n_bus: int, n_branch: int, n_
 
 
 @given(SEEDS, st.integers(2, 30), st.integers(0, 25))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_count_equals_the_determinant(seed: int, n_bus: int, n_tie: int) -> None:
     rng = np.random.default_rng(seed)
     branches = [Branch(int(rng.integers(0, bus)), bus) for bus in range(1, n_bus)]

@@ -33,7 +33,7 @@ def held(form: StandardForm, columns: np.ndarray, values: np.ndarray) -> Standar
 
 
 @given(seeds)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_linear_program_has_exact_duals_on_every_row(seed: int) -> None:
     form = solvable(seed)
     assert_optimal(form, HighsModel(form).solve(integral=False), tolerance=1e-6)
@@ -77,7 +77,7 @@ def test_minus_z_and_reduced_are_subgradients(seed: int) -> None:
 
 
 @given(seeds, st.sampled_from(["rows", "row", "bounds"]))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_what_has_no_point_comes_with_a_ray_on_the_rows_of_the_form(seed: int, proof: str) -> None:
     form = infeasible(seed, proof=proof)
     for presolve in (True, False):

@@ -173,7 +173,7 @@ def test_rows_are_added_in_place(seed: int) -> None:
 
 
 @given(seeds, st.integers(1, 3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_tangents_hold_at_every_point_of_the_cone(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     count = 4
@@ -247,7 +247,7 @@ def test_a_run_without_iterations_is_refused() -> None:
 
 
 @given(seeds)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_bounds_and_rows_left_are_the_same_set(seed: int) -> None:
     form, rng = solvable(seed), np.random.default_rng(seed)
     b = bounded(form)
@@ -263,7 +263,7 @@ def test_bounds_and_rows_left_are_the_same_set(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_duals_of_bounds_return_to_their_rows(seed: int) -> None:
     """Any multipliers: Aᵀz = −Aᵀy over the rows left, less what the bounds carry."""
     form, rng = solvable(seed), np.random.default_rng(seed)
@@ -330,7 +330,7 @@ def _form(seed: int) -> StandardForm:
     return StandardForm(rng.normal(size=N), 0.5, sp.csc_array(a), b, 3, len(b) - 3, (), np.empty(0, dtype=np.int64), {})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_rest_of_a_model_has_the_same_optimum(seed: int) -> None:
     form = _form(seed)

@@ -38,7 +38,7 @@ def order_of(task: YearTask, closed: Bools) -> list[tuple[int, int, int]]:
     return graph.directed(closed.astype(int).tolist(), set(), [0] * net.n_terminals)
 
 
-@pytest.mark.parametrize("seed", range(36))
+@pytest.mark.parametrize("seed", range(18))
 def test_sweeps_of_many_steps_are_those_of_each_and_of_the_power_flow(seed: int) -> None:
     task, states, _ = random_year(seed)
     net = task.network
@@ -338,7 +338,7 @@ def test_a_year_that_is_missing_or_too_much_is_told(task: YearTask, made: Conten
         verify_network(task.network, path, steps=steps_of(task), changes=changes_of(task))
 
 
-@pytest.mark.parametrize("seed", [1, 13, 16, 21, 33])
+@pytest.mark.parametrize("seed", [1, 16, 33])
 def test_any_groups_prove_what_is_true_or_nothing(seed: int, tmp_path: Path) -> None:
     """Steps are moved to other groups: what is accepted then is true all the same."""
     task, _, values = random_year(seed)
@@ -365,7 +365,7 @@ def test_any_groups_prove_what_is_true_or_nothing(seed: int, tmp_path: Path) -> 
     assert refused
 
 
-@pytest.mark.parametrize("seed", [1, 6, 13, 16, 18, 21, 24, 26, 33])
+@pytest.mark.parametrize("seed", [1, 13, 18, 24])
 def test_nothing_proves_that_a_worse_state_is_best(seed: int, tmp_path: Path) -> None:
     """Below the claim that nothing is better than a worse state the lines are changed at random."""
     task, states, values = random_year(seed)

@@ -109,10 +109,9 @@ SIX = ["s712c", "s720c", "s722b", "s728", "s731b", "s738a"]
 PLANS = [
     (37, SIX, 0.25, 547, 19366.30),
     (37, 6, 0.10, 1742, 7713.38),
-    (37, None, 0.15, 547, 19378.16),
     (123, 20, 0.25, 1321, 22459.76),
 ]
-"""Buses, uncertain loads, level, load served and linear cost of four plans of docs/every_load.md."""
+"""Buses, uncertain loads, level, load served and linear cost of three plans of docs/every_load.md."""
 
 
 @pytest.mark.parametrize(("buses", "loads", "level", "served", "cost"), PLANS)
@@ -182,7 +181,7 @@ def most_proved_kw(grid: Grid, share: float) -> float:
     return best
 
 
-@pytest.mark.parametrize(("most_kw", "share"), [(100.0, 0.02), (60.0, 0.0)])
+@pytest.mark.parametrize(("most_kw", "share"), [(100.0, 0.02)])
 def test_a_plan_that_is_disproved_is_replaced_by_the_best_one_that_is_proved(most_kw: float, share: float) -> None:
     """As all switches and all generators that may form a grid say, one by one."""
     grid = ring(most_kw)

@@ -54,7 +54,7 @@ def test_verdicts_agree_with_exact_flows_at_vertices(seed: int) -> None:
 FLAVOURS = (LIMITED_FEED, LIMITED, RICH, DISPATCH, PLAIN)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(15))
 def test_the_answer_is_that_of_trying_all_states(seed: int) -> None:
     """Each radial state is judged by itself: the best that is proved, and a bound that counts what is open."""
     grid = random_grid(seed, FLAVOURS[seed % len(FLAVOURS)])

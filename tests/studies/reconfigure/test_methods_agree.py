@@ -34,8 +34,8 @@ ITERATIONS = 3000
 """Few grids here need a hundred, one (seed 103) more, of no-good cuts; a run that circles ends by this and fails."""
 LONG_FOR_SCIP = {3, *range(10, 20), 36, 47, 52, 61, 71, 73}
 """Seeds that take it from two seconds to a minute; Benders and topology search have them too."""
-IN_ONE_PIECE = [seed for seed in range(80) if seed not in LONG_FOR_SCIP][:12]
-DISPATCHED = range(1000, 1010)
+IN_ONE_PIECE = [seed for seed in range(80) if seed not in LONG_FOR_SCIP][:6]
+DISPATCHED = range(1000, 1006)
 """Seeds of grids with generators to dispatch."""
 
 BALANCED = [name for name in files.cases().filter(phases="1")["name"] if files.load(name).generators.is_empty()]
@@ -88,7 +88,7 @@ def assert_exact(seed: int, result: ReconfigureResult) -> None:
     assert result.ac_max_mismatch_pu <= 1e-6
 
 
-@pytest.mark.parametrize("first", range(0, 20, CHUNK))  # topology search has all 100 below
+@pytest.mark.parametrize("first", range(0, 10, CHUNK))  # topology search has 50 below
 def test_benders_equals_brute_force(first: int) -> None:
     """docs/methods.md M22."""
     for seed in range(first, first + CHUNK):
@@ -98,14 +98,14 @@ def test_benders_equals_brute_force(first: int) -> None:
 def test_topology_search_equals_brute_force() -> None:
     """On every grid that it takes: voltages must be bounded."""
     searched = 0
-    for seed in range(100):
+    for seed in range(50):
         try:
             result = openpoint.reconfigure(fixed_grid(seed), method=TopologySearch())
         except OptionError:
             continue
         searched += 1
         assert_exact(seed, result)
-    assert searched >= 95
+    assert searched >= 47
 
 
 def test_the_one_piece_program_equals_brute_force() -> None:

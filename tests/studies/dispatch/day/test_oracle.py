@@ -123,7 +123,7 @@ def test_the_vertices_listed_are_those_of_the_budgets(seed: int) -> None:
         assert {tuple(row) for row in mine.tolist()} <= {tuple(row) for row in theirs.tolist()}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_with_reactive_load_uncertain_and_priced_it_agrees_with_all_vertices(seed: int) -> None:
     """Uncertain reactive load, prices of reactive power bought and shed and of losses by branch, short sources."""
     wanted = (*REACTIVE, "renewables", "batteries", "uncertain load", "shift buses", "shed")
@@ -143,7 +143,7 @@ def test_with_reactive_load_uncertain_and_priced_it_agrees_with_all_vertices(see
     assert min(day.parts["reactive purchase"].sum(), day.parts["losses"].sum()) > 0.0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_limits_of_the_power_of_branches_are_kept_at_least_cost(seed: int) -> None:
     """Of a given topology by columns, and of all topologies by the search."""
     wanted = (LIMITED, "renewables", "units", "uncertain load", "shed")
@@ -176,7 +176,7 @@ def test_the_topology_of_a_day_with_reactive_prices_is_that_of_all_topologies(se
     assert found.upper_bound == pytest.approx(known.value, rel=3e-4)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_the_vertices_of_a_budget_of_sums_are_the_corners_of_the_set(seed: int) -> None:
     """For any direction the best vertex is as good as the best point of the set, by a linear program."""
     rng = np.random.default_rng(seed)

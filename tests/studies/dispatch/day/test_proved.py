@@ -80,7 +80,7 @@ def test_an_open_period_is_proved_by_a_plan_for_stricter_limits() -> None:
     assert "made anew so that its periods are proved" in outcome.notes[-1]
 
 
-@pytest.mark.parametrize(("seed", "in_the_end"), [(14, 6), (22, 5), (26, 3), (31, 4), (35, 3)])
+@pytest.mark.parametrize(("seed", "in_the_end"), [(14, 6), (26, 3), (35, 3)])
 def test_what_is_proved_of_random_days_holds_at_all_vertices(seed: int, in_the_end: int) -> None:
     """With a limit a little above the lowest voltage without it; of day 26 no stricter plan is found."""
     question = replace(random_day(seed, HELD, (4, 6)).question, topology=Cadence.FIXED)
