@@ -16,7 +16,7 @@ from openpoint.formulations.phases import PhasesQuestion, phases_question
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.deviation import deviate, sizes_for
+from openpoint.search.phases.deviation import deviate, no_ranges, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, sweep, trees_for
 from openpoint.search.phases.model import EVERYWHERE, RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
@@ -177,7 +177,7 @@ def test_all_states_that_are_left_are_swept_in_the_core_with_the_losses_of_the_w
         blocks = core.blocks
         found = swept_for(blocks, 1000)
         priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-        tools = trees_for(blocks), graph_for(blocks), found
+        tools = trees_for(blocks), graph_for(blocks), no_ranges(blocks), False, found
         sizes = sizes_for(blocks, sequences=True)
         swept = complete(blocks, sizes, undecided(blocks), priority, np.inf, *tools)
         has_flow = np.isfinite(found.loss[:swept])

@@ -1,4 +1,4 @@
-"""Limits in the flows of sweeps are those of OpenDSS."""
+"""Limits in sweeps are those of OpenDSS; what is left out in the core breaks them (docs/methods.md M46)."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,14 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.formulations.phases import phases_question
 from openpoint.search.exchange.phases import PhasesEvaluator, excess
+from openpoint.search.kernel.entries import EXHAUSTED, LEAF
 from openpoint.search.phases.limits import BlockLimits
 from openpoint.search.phases.model import Box, phase_model
-from openpoint.search.phases.tree import Flows, status_of
+from openpoint.search.phases.pieces import undecided
+from openpoint.search.phases.states import AllStates
+from openpoint.search.phases.tree import Flows, PhaseTree, status_of
 from tests.builders.meshed import meshed
+from tests.search.phases.test_parts import chains
 
 
 def test_what_breaks_limits_in_a_sweep_does_so_in_opendss() -> None:
@@ -40,3 +44,39 @@ def test_what_breaks_limits_in_a_sweep_does_so_in_opendss() -> None:
             compared, broken = compared + 1, broken + (total > 1e-3)
     assert compared > 60
     assert 20 < broken < compared
+
+
+@pytest.mark.parametrize("kind", ["power", "wye"])
+def test_states_that_are_left_out_in_the_core_break_limits(kind: str) -> None:
+    """Of voltages, and of currents in the core and in what hangs on it; the search finds what enumeration finds."""
+    out = count = broken = searched = 0
+    for seed, case, core in chains(kind):
+        rng, whole, flows = np.random.default_rng(seed), case.model.blocks, Flows(case.model.blocks)
+        assert np.isfinite(flows.loss(case.status[0]))
+        low = rng.uniform(0.9, 0.995, whole.has.shape) ** 2 * (rng.random(whole.has.shape) < 0.2)
+        most = np.abs(flows.trees.i) ** 2 * rng.uniform(0.8, 3.0, whole.carries.shape) + 1e-3
+        most[rng.random(most.shape) < 0.7] = np.inf
+        limits = BlockLimits(low, np.full(low.shape, np.inf), most, np.ones((2, *most.shape)))
+        ranges = limits.of_core(whole, core)
+        every = AllStates(core.blocks, 1000, ranges=ranges)
+        kept = {each.status.tobytes() for each in every.of(undecided(core.blocks), np.inf)}
+        least = np.inf
+        for status, loss in zip(case.status, case.loss, strict=True):
+            flows.loss(status)
+            excess = limits.excess(whole, status, flows.trees)[0]
+            if status[core.branch].tobytes() not in kept:
+                assert excess >= every.mildest[0] * (1.0 - 1e-9), seed
+                out += 1
+            count, broken = count + 1, broken + (excess > 1e-4)
+            least = min(least, loss if excess <= 0.0 else np.inf)
+        tree, best = PhaseTree(core, np.inf, ranges=ranges), np.inf
+        while (event := tree.explore(16)) != EXHAUSTED:
+            if event == LEAF:
+                loss = flows.loss(at := core.whole(tree.status, case.status[0]))
+                best = min(best, loss if limits.excess(whole, at, flows.trees)[0] <= 0.0 else np.inf)
+                tree.cutoff = min(tree.cutoff, best * (1.0 - 1e-6))
+        assert best == pytest.approx(least, rel=1e-5), seed
+        searched += np.isfinite(least)
+    assert broken < count
+    assert out > 0.2 * broken
+    assert searched > 1

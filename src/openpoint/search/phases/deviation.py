@@ -69,6 +69,73 @@ def sizes_for(blocks: Blocks, *, sequences: bool) -> Sizes:
     return Sizes(u, blocks.plain & same, *(np.abs(part) for part in parts))
 
 
+class Ranges(NamedTuple):
+    """Squared limits, and by how much what hangs on buses exceeds some for certain.
+
+    Attributes:
+        w_min, w_max: (n, 3). l_max: (m, 3). rated: (2, m, 3) rated current over the current at either bus, 0 where a
+            branch is not limited here. y: (2, m, 3, 3) admittances there. over: (C, SIZES, RADII) of pieces.
+    """
+
+    w_min: Floats
+    w_max: Floats
+    l_max: Floats
+    rated: Floats
+    y: Complexes
+    over: Floats
+
+
+def no_ranges(blocks: Blocks) -> Ranges:
+    """No limits."""
+    n, m = len(blocks.has), len(blocks.fr)
+    w_min, w_max, l_max, rated = np.zeros((n, 3)), np.full((n, 3), np.inf), np.full((m, 3), np.inf), np.zeros((2, m, 3))
+    y = np.zeros((2, m, 3, 3), dtype=np.complex128)
+    return Ranges(w_min, w_max, l_max, rated, y, np.zeros((0, SIZES, len(RADII))))
+
+
+@compiled
+def exceed(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, ranges: Ranges, found: Floats) -> float:
+    """The largest relative excess of a squared limit in each flow near one that was computed, after `deviate`.
+
+    Args:
+        found: (n) set to that at each bus, in the branch above, and in what hangs on it (docs/methods.md M46).
+    """
+    most = 0.0
+    for b in range(len(blocks.has)):
+        found[b], e = 0.0, trees.edge[b]
+        for j in range(3):
+            if blocks.has[b, j] and e >= 0:
+                x, r = abs(trees.v[b, j]), _of_phase(sizes, b, j, trees.far)
+                low, high = max(x - r, 0.0), x + r
+                if ranges.w_min[b, j] > 0.0:
+                    found[b] = max(found[b], 1.0 - high * high / ranges.w_min[b, j])
+                found[b] = max(found[b], low * low / ranges.w_max[b, j] - 1.0)
+        if e < 0 or status[e] != CLOSED:
+            continue
+        for side in range(2):  # at its first bus, and at its second one
+            a = blocks.fr[e] if side == 0 else blocks.to[e]
+            for j in range(3):
+                if ranges.rated[side, e, j] == 0.0:
+                    continue
+                x, r = -trees.i[e, j], _of_phase(sizes, b, j, trees.moved)
+                if a != b:  # ratios are of phases each by itself
+                    x *= -blocks.ratio[trees.way[b], e, j, j].conjugate()
+                    r *= abs(blocks.ratio[trees.way[b], e, j, j])
+                for k in range(3):
+                    x += ranges.y[side, e, j, k] * trees.v[a, k]
+                    if ranges.y[side, e, j, k] != 0.0:
+                        r += abs(ranges.y[side, e, j, k]) * _of_phase(sizes, a, k, trees.far)
+                size = ranges.rated[side, e, j] * max(abs(x) - r, 0.0)
+                found[b] = max(found[b], size * size / ranges.l_max[e, j] - 1.0)
+    for c in range(len(ranges.over)):
+        k, i, _ = _known(blocks, sizes, c, trees)
+        if i >= 0:
+            found[blocks.hung.bus[c]] = max(found[blocks.hung.bus[c]], ranges.over[c, k, i])
+    for b in range(len(found)):
+        most = max(most, found[b])
+    return most
+
+
 @compiled
 def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float) -> float:
     """By how much less, at most, is lost in the exact flow, per unit; inf where it is not known to be near.
@@ -187,8 +254,8 @@ def _component(sizes: Sizes, b: int, k: int, x: Complexes) -> float:
 
 
 @inlined
-def _piece(blocks: Blocks, sizes: Sizes, c: int, trees: Trees, near: Floats) -> None:
-    """Add what a piece makes, around the nearest of the voltages at which its flow is known."""
+def _known(blocks: Blocks, sizes: Sizes, c: int, trees: Trees) -> tuple[int, int, complex]:
+    """At which size of a voltage and within which distance a piece is known, −1 where it is not, and its turn."""
     hung, b = blocks.hung, blocks.hung.bus[c]
     k, turn = nearest(blocks, c, trees.v[b])
     r, i, at = 0.0, 0, (hung.base[c] + STEP_U * k) * turn
@@ -198,6 +265,16 @@ def _piece(blocks: Blocks, sizes: Sizes, c: int, trees: Trees, near: Floats) -> 
     while i < len(RADII) and RADII[i] < r:
         i += 1
     if i == len(RADII) or not 0 <= k < SIZES or hung.off[c, k, i, 3] == math.inf:
+        i = -1
+    return k, i, turn
+
+
+@inlined
+def _piece(blocks: Blocks, sizes: Sizes, c: int, trees: Trees, near: Floats) -> None:
+    """Add what a piece makes, around the nearest of the voltages at which its flow is known."""
+    hung, b = blocks.hung, blocks.hung.bus[c]
+    k, i, turn = _known(blocks, sizes, c, trees)
+    if i < 0:
         trees.less[b] = math.inf
         return
     around(blocks, c, k, trees.v[b], turn, 1.0, trees.room)

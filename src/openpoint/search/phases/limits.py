@@ -1,4 +1,7 @@
-"""Limits that the flow of a sweep breaks, so that a state which breaks them needs no other power flow."""
+"""Limits that the flow of a sweep breaks, so that a state which breaks them needs no other power flow.
+
+In the core of a grid they are broken for certain where every flow near that of the core does so (docs/methods.md M46).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Floats, States
+from openpoint.arrays import Floats, Ints, States
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits
-from openpoint.search.phases.flow import CLOSED, Trees
-from openpoint.search.phases.model import SLOT, Blocks, PhaseModel
+from openpoint.search.phases.deviation import Ranges, deviate, exceed, no_ranges, sizes_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, Trees
+from openpoint.search.phases.model import RADII, SIZES, SLOT, STEP_U, Blocks, PhaseModel
+from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced
 
-SURE = 1e-4
-"""Relative excess of a squared limit from which it is broken for sure: sweeps and OpenDSS differ by some 1e-6."""
+WITHIN = 2, 4
+"""Which of `RADII` limits are judged within."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,52 @@ class BlockLimits:
         l_max[at, phase] = network.l_max[known]
         rated[back, at, phase], rated[1 - back, at, phase] = network.rated_fr[known], network.rated_to[known]
         return cls(w_min, w_max, l_max, rated)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a limit."""
+        return bool((self.w_min > 0.0).any() or np.isfinite(self.w_max).any() or np.isfinite(self.l_max).any())
+
+    def of_core(self, whole: Blocks, core: Core) -> Ranges:
+        """Those of the core and of what hangs on it, of a grid whose branches may be in series in the core."""
+        b = core.blocks
+        same = (whole.fr[core.branch] == core.bus[b.fr]) & (whole.to[core.branch] == core.bus[b.to])
+        found = self._ranges(whole, core.bus, core.branch)
+        found = found._replace(rated=found.rated * same[:, None])
+        return found._replace(over=self._over(whole, core))
+
+    def _ranges(self, blocks: Blocks, bus: Ints, branch: Ints) -> Ranges:
+        """Those of some buses and branches, without pieces."""
+        parts = self.w_min[bus], self.w_max[bus], self.l_max[branch], self.rated[:, branch]
+        y = np.stack([blocks.y_fr[branch], blocks.y_to[branch]])
+        return Ranges(*parts, y, no_ranges(blocks).over)
+
+    def _over(self, whole: Blocks, core: Core) -> Floats:
+        """(C, SIZES, RADII) by how much each piece exceeds a limit for certain."""
+        hung, count = core.blocks.hung, len(core.blocks.hung.bus)
+        found = np.zeros((count, SIZES, len(RADII)))
+        if not count or core.blocks is whole:
+            return found
+        v = balanced(whole)
+        v[core.bus] = core.v
+        made = Pieces.of(whole, at := attachments(whole), v)
+        trees, blocks, has = made.trees, made.blocks, made.blocks.has[made.root]
+        inside = np.flatnonzero((at[whole.fr] >= 0) | (at[whole.to] >= 0))
+        ranges, sizes = self._ranges(whole, made.bus, inside), sizes_for(blocks, sequences=False)
+        at_bus = np.zeros(len(made.bus))
+        for k in reversed(range(SIZES)):
+            if made.drawn((hung.base + STEP_U * k)[:, None] * hung.shape) is None:
+                continue
+            for i in WITHIN:
+                trees.far[made.root] = np.where(has, RADII[i], 0.0)
+                deviate(blocks, sizes, made.status, trees, CHANGE)
+                known = (trees.wide <= trees.far).all(axis=1)
+                exceed(blocks, sizes, made.status, trees, ranges, at_bus)
+                most = np.zeros(count)
+                np.maximum.at(most, made.group, np.where(known, at_bus, 0.0))
+                unknown = np.bincount(made.group, ~known, count) > 0.0
+                found[:, k, : i + 1] = np.maximum(found[:, k, : i + 1], np.where(unknown, 0.0, most)[:, None])
+        return found
 
     def excess(self, blocks: Blocks, status: States, trees: Trees) -> tuple[float, float]:
         """The largest relative excess of a squared limit in the flow of a state (m), and the sum of all."""

@@ -12,7 +12,7 @@ from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.graph import components
 from openpoint.search.phases.bound import Squares
-from openpoint.search.phases.deviation import Sizes, deviate, sizes_for
+from openpoint.search.phases.deviation import Ranges, Sizes, deviate, exceed, no_ranges, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, swept, trees_for
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import Pattern, improve
@@ -159,6 +159,8 @@ def probe(
     return count
 
 
+SURE = 1e-4
+"""Relative excess of a squared limit from which it is broken for sure: sweeps and OpenDSS differ by some 1e-6."""
 ROUGH, FINE = 1e-4, 1e-6
 """Changes of a voltage, pu, at which the flow of a state may end, if it is proved then that it loses enough."""
 
@@ -168,7 +170,9 @@ class Swept(NamedTuple):
 
     Attributes:
         status: (K, m). loss, least: (K) in the core, and what it is at least in the whole grid. waiting: (D, m) partial
-            states. counts: (2) states swept so far, and whether the last one has a flow.
+            states. counts: (2) states swept so far, and whether the last one has a flow. over: (n) by how much limits
+            are exceeded. mildest: (m) of the states that break limits for certain the one with the least largest
+            excess; excess: (1) that.
     """
 
     status: States
@@ -176,13 +180,17 @@ class Swept(NamedTuple):
     least: Floats
     waiting: States
     counts: Ints
+    over: Floats
+    mildest: States
+    excess: Floats
 
 
 def swept_for(blocks: Blocks, most: int) -> Swept:
     """Empty arrays for at most so many states of a grid."""
     m, depth = len(blocks.fr), int(blocks.movable.sum()) + 2
     states = (np.zeros((rows, m), dtype=np.int8) for rows in (most, depth))
-    return Swept(next(states), np.zeros(most), np.zeros(most), next(states), np.zeros(2, dtype=np.int64))
+    found = next(states), np.zeros(most), np.zeros(most), next(states), np.zeros(2, dtype=np.int64)
+    return Swept(*found, np.zeros(len(blocks.has)), np.zeros(m, dtype=np.int8), np.full(1, math.inf))
 
 
 @compiled
@@ -194,9 +202,13 @@ def complete(
     enough: float,
     trees: Trees,
     graph: Graph,
+    ranges: Ranges,
+    limited: bool,
     found: Swept,
 ) -> int:
     """The flows of all radial states that are left: of how many it is not proved that they lose `enough` or more.
+
+    If `limited`, those that break limits for certain are left out, too.
 
     Neighbours in this order have most branches in common, and each flow begins with the voltages of the one before. It
     is made as exact as the proof needs.
@@ -226,8 +238,15 @@ def complete(
             warm = loss < math.inf
             if not warm:
                 break
-            if loss >= enough or change == CHANGE:
+            if loss >= enough or change == CHANGE or limited:
                 least = loss - deviate(blocks, sizes, here, trees, change)
+            if limited and least > -math.inf:
+                most = exceed(blocks, sizes, here, trees, ranges, found.over)
+                if most > SURE:
+                    if most < found.excess[0]:
+                        found.excess[0] = most
+                        found.mildest[:] = here
+                    least = math.inf
             if least >= enough:
                 break
         found.counts[0] += 1
@@ -248,14 +267,15 @@ class OneState:
 
 
 class AllStates:
-    """The flows of all radial states of a grid that are left, at most so many.
+    """The flows of all radial states of a grid that are left, at most so many; without those that break `ranges`.
 
     Attributes:
         count: of flows so far.
     """
 
-    def __init__(self, blocks: Blocks, most: int, *, sequences: bool = True) -> None:
+    def __init__(self, blocks: Blocks, most: int, *, sequences: bool = True, ranges: Ranges | None = None) -> None:
         self.blocks, self._sizes = blocks, sizes_for(blocks, sequences=sequences)
+        self._ranges, self._limited = no_ranges(blocks) if ranges is None else ranges, ranges is not None
         self._priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
         self._trees, self._graph, self._found = trees_for(blocks), graph_for(blocks), swept_for(blocks, most)
 
@@ -263,10 +283,15 @@ class AllStates:
     def count(self) -> int:
         return int(self._found.counts[0])
 
+    @property
+    def mildest(self) -> tuple[float, States]:
+        """Of the states that broke limits for certain the least of the largest excesses, inf if there is none."""
+        return float(self._found.excess[0]), self._found.mildest
+
     def of(self, status: States, enough: float) -> list[OneState]:
         """Those that are left in a state (m) and may lose less than `enough`, and those without a flow."""
         found = self._found
-        tools = self._priority, enough, self._trees, self._graph, found
+        tools = self._priority, enough, self._trees, self._graph, self._ranges, self._limited, found
         count = complete(self.blocks, self._sizes, status, *tools)
         parts = found.status[:count].copy(), found.loss[:count].tolist(), found.least[:count].tolist()
         return [OneState(*each) for each in zip(*parts, strict=True)]

@@ -13,6 +13,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.formulations.radiality import Switching
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
+from openpoint.search.phases.deviation import Ranges
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, sweep, trees_for
 from openpoint.search.phases.model import Blocks, Box, PhaseModel
 from openpoint.search.phases.multipliers import improve, pattern_for
@@ -151,17 +152,22 @@ class PhaseTree:
 
     Attributes:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound. swept: flows of the core so far.
-        left: leaves among these, of which it was not proved that they lose enough.
+        left: leaves among these, of which it was not proved that they lose enough, or break limits.
     """
 
-    def __init__(self, core: Core, cutoff: float, price: Price = free_of_charge) -> None:
+    def __init__(self, core: Core, cutoff: float, price: Price = free_of_charge, ranges: Ranges | None = None) -> None:
+        """`ranges`: limits; states that break them in each flow near that of the core are left out."""
         blocks = core.blocks
         self.blocks, self.cutoff, self.nodes, self.price = blocks, cutoff, 0, price
         self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
         self._trees, self._squares = trees_for(blocks), squares_for(blocks)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._probed = self._fixed = 0
-        self._all, self._near, self._near_from = AllStates(blocks, FEW + 1), list[tuple[float, States]](), 0.0
+        self._all, self._near, self._near_from = (
+            AllStates(blocks, FEW + 1, ranges=ranges),
+            list[tuple[float, States]](),
+            0.0,
+        )
         self.left = 0
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
@@ -192,6 +198,11 @@ class PhaseTree:
     @property
     def swept(self) -> int:
         return self._all.count + (0 if self._rest is None else self._rest.count)
+
+    @property
+    def mildest(self) -> tuple[float, States]:
+        """Of the states left out for limits the least of the largest excesses, inf if there is none, and the state."""
+        return self._all.mildest
 
     def explore(self, most: int) -> int:
         """As `openpoint.search.tree.Tree`."""

@@ -18,9 +18,10 @@ from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, Phas
 from openpoint.search.methods import TopologySearch
 from openpoint.search.phases.certificate import write_proof
 from openpoint.search.phases.futures import FuturesFlows, FuturesTree, cores_of
-from openpoint.search.phases.limits import SURE, BlockLimits
+from openpoint.search.phases.limits import BlockLimits
 from openpoint.search.phases.model import EVERYWHERE, Box, PhaseModel, phase_model
 from openpoint.search.phases.pieces import Core, undecided
+from openpoint.search.phases.states import SURE
 from openpoint.search.phases.tree import PhaseTree, Price, box_around, closed_of, jumping, kicked, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
@@ -130,7 +131,9 @@ class PhaseSearch:
         core, of_core = cores[0], _of_core(price, cores[0], known)
         tree: PhaseTree | FuturesTree
         if len(many) == 1:
-            tree = PhaseTree(core, self._cutoff, of_core)
+            jumps = jumping(model.blocks).any()  # of two flows it is not known which is near
+            ranges = None if jumps or not limits.any else limits.of_core(model.blocks, core)
+            tree = PhaseTree(core, self._cutoff, of_core, ranges)
         else:
             tree = FuturesTree(cores, demands.risk, self._cutoff, of_core)
 
@@ -144,6 +147,8 @@ class PhaseSearch:
             return self.deadline.over()
 
         done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
+        if isinstance(tree, PhaseTree) and math.isfinite(tree.mildest[0]):
+            self._note_limits(model, flows, limits, tree.mildest[0], core.whole(tree.mildest[1], known))
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
         bounded = [each.within(box) for each in many]
         self.notes.append(self._claim(box, outcome.upper_bound, tree, bounded))
@@ -205,6 +210,17 @@ class PhaseSearch:
                 self.loss, self.log.upper = loss, loss * self.base_kw
         return loss
 
+    def _note_limits(
+        self, model: PhaseModel, flows: FuturesFlows, limits: BlockLimits, excess: float, status: States
+    ) -> None:
+        """Keep and name the state that exceeds limits least, of those that do so in each flow near that of the core."""
+        flows.loss(status)
+        self._breaks(model, status, flows, limits)
+        self.notes.append(
+            "states that break limits in each flow near that of the core were left out; each of them has a limit that "
+            f"is exceeded by {100.0 * (math.sqrt(1.0 + excess) - 1.0):.3g} % or more"
+        )
+
     def _certify(self, path: Path, model: PhaseModel, box: Box, lower_kw: float) -> None:
         """Write the proof of what the search found."""
         assert self.best is not None
@@ -265,11 +281,12 @@ class PhaseSearch:
             f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases, in the power flow of the "
             "search"
         )
+        limited = isinstance(tree, PhaseTree) and math.isfinite(tree.mildest[0])
         if tree.swept:
             claim = (
                 f"{claim}; of {tree.swept:,} radial states the flow was computed in the core of the grid, which proves "
-                f"for all but {tree.left:,} what they lose at least in the flow of the whole grid near it; those were "
-                "evaluated"
+                f"for all but {tree.left:,} what they lose at least in the flow of the whole grid near it"
+                f"{', or that they break limits there' if limited else ''}; those were evaluated"
             )
         if len(places := np.unique(np.concatenate([each.blocks.bus[jumping(each.blocks)] for each in many]))):
             claim = (
