@@ -71,7 +71,6 @@ class HighsModel:
         highs.setOptionValue("mip_abs_gap", 0.0)
         highs.setOptionValue("dual_simplex_cost_perturbation_multiplier", float(perturbed))
         highs.passModel(_linear_program(form, self._bounds))
-        highs.cbSimplexInterrupt += self._interrupt
         highs.cbMipInterrupt += self._interrupt
         highs.cbMipLogging += self._report
         self.n_fixed_rows = highs.getNumRow()
@@ -195,6 +194,7 @@ class HighsModel:
         if cold:
             self._highs.passModel(self._highs.getLp())  # after clearSolver some state remains that changes last bits
         self._set_integral(integral=integral)
+        self._hear_simplex(wanted=stop is not None)
         self._stop, self._watch = stop or _never, watch
         self._highs.setOptionValue("mip_rel_gap", gap)
         linear, began = not (integral and len(self._integers)), self._highs.getRunTime()
@@ -294,6 +294,13 @@ class HighsModel:
         lower, upper = whole if integral else (lower, upper)
         self._hand_over(self._integers[moved], lower[moved], upper[moved])
         self._integral = integral
+
+    def _hear_simplex(self, *, wanted: bool) -> None:
+        """Ask at every iteration whether to stop, or not at all, which saves a tenth of the time of a short program."""
+        if wanted and self._stop is _never:
+            self._highs.cbSimplexInterrupt += self._interrupt
+        elif not wanted and self._stop is not _never:
+            self._highs.cbSimplexInterrupt -= self._interrupt
 
     def _interrupt(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if event.data_in is not None:  # HiGHS keeps the request, also for the next run, until it is reset

@@ -399,6 +399,20 @@ def appraised(program: HardenProgram, x: np.ndarray) -> Evaluation:
     return found
 
 
+def test_a_disaster_that_was_searched_long_waits_for_those_that_were_not() -> None:
+    program = tight_program(0)
+    with InProcess().open() as workers:
+        evaluator = MixedIntegerEvaluator(program, objective_of(program), RecourseSolver(program, workers), 1e-7)
+    nothing, keys = np.zeros(len(program.costs)), [b"long", b"never"]
+    evaluator._times[b"long"] = 2
+    bounds = np.zeros(2), np.array([3.0, 1.0])  # 16 times the work, but 3 times the difference
+    orders = [
+        evaluator._next_to_solve(nothing, *bounds, np.zeros(2, dtype=np.bool_), keys, searched=searched).tolist()
+        for searched in (False, True)
+    ]
+    assert orders == [[0, 1], [1, 0]]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> None:
     said = 0

@@ -3,18 +3,20 @@
 Buses where three branches or more meet, leaves pruned, are forks, and so is the source; a chain is what lies between
 two of them, with all that hangs at it. A tree feeds each fork over one chain, z = 1, all of whose load is fed from the
 fork before; a chain that feeds no fork is open somewhere, and fed from both ends. With s the share of a load that is
-served, of a chain that feeds a fork, or from one of the two ends, P and Q what passes on to the fork, w the squared
-voltages of forks, V = z w the one before a chain that feeds, and D the drops by Σ 2 (r p + x q) s and by P and Q,
+served, of a chain that feeds a fork, or from one of the two ends, P and Q what passes on to the fork, U and u the
+headrooms z (w − w̲) of squared voltage before and behind a chain that feeds, D the drops by Σ 2 (r p + x q) s and by P
+and Q where it feeds, D' those where it is open,
 
     min  Σ price p (1 − Σ s)      Σ z = 1 over the chains into each fork;  s ≤ z;  s + s' ≤ 1 − z − z' where it is open
     s.t. P and Q balanced at each fork;   least z ≤ P, Q ≤ most z;   ratings kept by z, by 1 − z
-         w ≤ Σ (V − D) over the chains into a fork;   w̲ z ≤ V − D;   w̲ (1 − z) ≤ w − V − D where it is open
-         V ≤ w_top z − 2 ρ (P + Σ p s − I z)
+         u ≤ U − D;   0 ≤ U − D at each leaf;   U + D' ≤ Σ u over the other chains into the fork
+         U ≤ (w_top − w̲) z − 2 ρ (P + Σ p s − I z)
 
-with ρ and I, what infeed takes off a path, as in `FlowBound`, and w_top the highest voltage that any bus may have;
-infeed is a load below zero, of price 0. Where a chain is open is said by integers of its own, one a bus: without them
-what is least on each side is served from there, the nearest first, and one bus of it from both. So they are few that
-matter, and are branched on last.
+the third also without D': voltage that leaves over a chain has come over another one. U is (w_source − w̲) z at the
+source; ρ and I, what infeed takes off a path, are as in `FlowBound`, and w_top is the highest voltage that any bus may
+have; infeed is a load below zero, of price 0. Where a chain is open is said by integers of its own, one a bus: without
+them what is least on each side is served from there, the nearest first, and one bus of it from both. So they are few
+that matter, and are branched on last.
 
 Theory: docs/methods.md M28.
 """
@@ -202,17 +204,19 @@ class TreeProgram:
         held = max(self._held(int(e)) for e in firsts)
         self._top = max(held, self.top) if self._p_least < 0.0 or self._q_least < 0.0 else held
         forks = [fork for fork in skeleton.forks if fork != self.root]
-        self._w = {fork: self._column(most=self._top) for fork in forks}
-        self._into: dict[int, tuple[Row, Row, Row, Row]] = {fork: ({}, {}, {}, {self._w[fork]: 1.0}) for fork in forks}
+        self._into: dict[int, tuple[Row, Row, Row]] = {fork: ({}, {}, {}) for fork in forks}
+        self._room: dict[int, dict[int, int]] = {fork: {} for fork in forks}  # columns u into it, and their chains
+        self._within = list[tuple[Row, int, int]]()  # what the headroom of a fork caps, but for that by one chain
         integers, places = list[int](), list[int]()
         for bus in {self.root, *forks}:
             self._add_hanging(bus)
-        for chain in skeleton.chains:
-            self._add_chain(chain, integers, places)
+        for by, chain in enumerate(skeleton.chains):
+            self._add_chain(chain, by, integers, places)
         for fork in forks:
-            number, p, q, voltage = self._into[fork]
+            number, p, q = self._into[fork]
             self._rows[0].extend([(number, 1.0), (p, 0.0), (q, 0.0)])
-            self._rows[1].extend([(voltage, 0.0), ({self._w[fork]: -1.0}, -self._low)])
+        for row, fork, by in self._within:
+            self._less(row, room={column: -1.0 for column, chain in self._room[fork].items() if chain != by})
         self.first = len(integers)
         self.form = self._made(np.array(integers + places, dtype=np.int64))
 
@@ -284,7 +288,7 @@ class TreeProgram:
         else:
             own += [self._served(bus, [each, *skeleton.below(each.bus)]) for each in skeleton.hanging[bus]]
         for served in own:
-            self._feed(bus, served)
+            self._feed(bus, served, -1)
 
     def _take(self, bus: int, p: Row, q: Row) -> None:
         """Take power from a fork."""
@@ -293,16 +297,15 @@ class TreeProgram:
                 for column, factor in taken.items():
                     row[column] = row.get(column, 0.0) - factor
 
-    def _feed(self, bus: int, served: _Served, z: int = -1, v: Row | None = None) -> None:
-        """Feed what hangs at a fork, or a chain from one end where it is open: where z, of voltage v, is 0."""
+    def _feed(self, bus: int, served: _Served, by: int, z: int = -1, room: Row | None = None) -> None:
+        """Feed what hangs at a fork, or a chain from one end where it is open: where z, of headroom `room`, is 0."""
         self._take(bus, served.row(served.p), served.row(served.q))
         for k in served.leaves:
             if bus == self.root:
                 held = self._held(served.reached[0].branch) - self._low
                 self._less(served.row(served.drop[k]), held, z={z: held} if z >= 0 else {})
             else:
-                less = {} if v is None else {**v, z: -self._low}
-                self._less(served.row(served.drop[k]), -self._low, w={self._w[bus]: -1.0}, v=less)
+                self._within.append(({**served.row(served.drop[k]), **(room or {})}, bus, by))
         self._keep_ratings(served, {z: 1.0} if z >= 0 else {}, 1.0)
 
     def _keep_ratings(self, served: _Served, share: Row, right: float, passed: tuple[int, int] | None = None) -> None:
@@ -318,7 +321,7 @@ class TreeProgram:
                 given = {z: factor * reach for z, factor in share.items()}
                 self._less(served.row(beyond), right * reach, more=more, given=given)
 
-    def _add_chain(self, chain: Chain, integers: list[int], places: list[int]) -> None:
+    def _add_chain(self, chain: Chain, by: int, integers: list[int], places: list[int]) -> None:
         """A chain in all its states."""
         feeds = [-1, -1]
         for side in range(2):
@@ -335,18 +338,18 @@ class TreeProgram:
         opened: list[dict[int, int]] = [{}, {}]
         for side in range(2):
             reached, z, start = self._skeleton.along(chain, side), feeds[side], chain.ends[side]
-            v: Row | None = None
+            room: Row | None = None
             if z >= 0:
-                v = self._add_feeding(chain, side, z)
+                room = self._add_feeding(chain, by, side, z)
             if not chain.forced and chain.buses:
                 served = self._served(start, reached[:-1])
                 opened[side] = {each.bus: c for each, c in zip(served.reached, served.columns) if c >= 0}
-                self._feed(start, served, z, v)
+                self._feed(start, served, by, z, room)
         self._split(chain, used, opened, places)
         self._chosen.append((chain, feeds, opened))
 
-    def _add_feeding(self, chain: Chain, side: int, z: int) -> Row:
-        """A chain that feeds the fork at its other end where z = 1; V."""
+    def _add_feeding(self, chain: Chain, number: int, side: int, z: int) -> Row:
+        """A chain that feeds the fork at its other end where z = 1; its headroom there."""
         start, end = chain.ends[side], chain.ends[1 - side]
         served = self._served(start, self._skeleton.along(chain, side))
         passed = self._column(least=self._p_least), self._column(least=self._q_least)
@@ -357,26 +360,25 @@ class TreeProgram:
             self._less({column: 1.0, z: -most})
             if least < 0.0:
                 self._less({column: -1.0, z: least})
-        v = {z: self._held(served.reached[0].branch)} if start == self.root else {self._column(most=self._top): 1.0}
-        less = {column: -factor for column, factor in v.items()}
+        at_source, left = start == self.root, self._column()
+        self._room[end][left] = number
+        room = {z: self._held(served.reached[0].branch) - self._low} if at_source else {self._column(): 1.0}
+        less = {column: -factor for column, factor in room.items()}
         for k in served.leaves:
             by = {passed[0]: float(served.r[k]), passed[1]: float(served.x[k])}
-            self._less(served.row(served.drop[k]), 0.0, by=by, less=less, low={z: self._low})
+            behind = {left: 1.0} if served.reached[k].bus < 0 else {}
+            self._less(served.row(served.drop[k]), by=by, less=less, behind=behind)
         self._keep_ratings(served, {z: -1.0}, 0.0, passed)
-        number, p, q, voltage = self._into[end]
-        number[z], p[passed[0]], q[passed[1]] = 1.0, 1.0, 1.0
-        drop = {passed[0]: float(served.r[-1]), passed[1]: float(served.x[-1])}
-        for part in (less, served.row(served.drop[-1]), drop):
-            for column, factor in part.items():
-                voltage[column] = voltage.get(column, 0.0) + factor
+        fed, p, q = self._into[end]
+        fed[z], p[passed[0]], q[passed[1]] = 1.0, 1.0, 1.0
         along = {passed[0]: 1.0, **served.row(served.p)}
         self._take(start, along, {passed[1]: 1.0, **served.row(served.q)})
-        if start != self.root:
-            self._less({**v, self._w[start]: -1.0, z: -self._low}, -self._low)
+        if not at_source:
+            self._within.append((dict(room), start, number))
             far = 2.0 * float(self.distance[start])
             length = {column: far * factor for column, factor in along.items()}
-            self._less({**v, z: -self._top - far * self.taken}, length=length)
-        return v
+            self._less({**room, z: self._low - self._top - far * self.taken}, length=length)
+        return room
 
     def _split(self, chain: Chain, used: list[int], opened: list[dict[int, int]], places: list[int]) -> None:
         """Integers that say which buses of an open chain are fed from its first end; 0 where it is not open."""

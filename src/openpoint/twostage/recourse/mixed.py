@@ -261,7 +261,7 @@ class MixedIntegerEvaluator:
                 objective.bound(cost, lower) < enough
                 and hard < HARD_MOST
                 and not stop()
-                and len(chosen := self._next_to_solve(decision, lower, upper, priced, keys))
+                and len(chosen := self._next_to_solve(decision, lower, upper, priced, keys, searched=exactly))
             ):
                 if not exactly:
                     priced[chosen] = True
@@ -362,10 +362,18 @@ class MixedIntegerEvaluator:
                 lower[k], upper[k] = max(lower[k], known[0]), min(upper[k], known[1])
 
     def _next_to_solve(
-        self, decision: Floats, lower: Floats, upper: Floats, priced: Bools, keys: Sequence[bytes]
+        self,
+        decision: Floats,
+        lower: Floats,
+        upper: Floats,
+        priced: Bools,
+        keys: Sequence[bytes],
+        *,
+        searched: bool = False,
     ) -> Ints:
         """The realisations to solve next: where the difference of the bounds weighs most; none where it is small.
 
+        What was `searched` weighs less by the work that went into it, so that none waits for one that does not close.
         The number is the least that can suffice: each is assumed to cost its lower bound. Where the whole probability
         lies on the worst realisation, these are the next worst ones, which would have to be solved later anyway.
         """
@@ -375,6 +383,7 @@ class MixedIntegerEvaluator:
         guess = np.where(unknown, 10.0 * (np.abs(np.where(unknown, lower, upper)).max() + 1.0), upper)
         bound = objective.bound(cost, lower)
         left, taken = ~priced, set[bytes]()
+        effort = np.array([float(LONGER) ** self._times[key] if searched else 1.0 for key in keys])
         chosen: list[int] = []
         for _ in range(GUESSES):
             probabilities = objective.worst_probabilities(guess)
@@ -383,7 +392,7 @@ class MixedIntegerEvaluator:
             if excess <= 0.0 and not unknown[probabilities > 0.0].any():
                 break
             weight = np.where(left, probabilities * np.maximum(guess - lower, 0.0), 0.0)
-            order = np.argsort(-weight, kind="stable")[: BATCH - len(chosen)]
+            order = np.argsort(-weight / effort, kind="stable")[: BATCH - len(chosen)]
             enough = int(np.searchsorted(np.cumsum(weight[order]), excess)) + 1
             heaviest = [k for k in order[:enough] if weight[k] > 0.0]
             if not heaviest:
