@@ -38,41 +38,42 @@ from tests.builders.phase_trees import phase_trees
 
 @dataclass
 class Enumerated:
-    """All radial states of a grid (K, m) with their losses (K), and the box of all their voltages."""
+    """All radial states of a grid (K, m) with their losses (K), and of each bus the box of all its voltages."""
 
     question: PhasesQuestion
     model: PhaseModel
-    box: Box
+    boxes: Floats
     status: States
     loss: Floats
 
 
 def enumerated(grid: Grid) -> Enumerated | None:
     question = phases_question(grid, free=("topology",))
-    box = Box(0.99, 1.01, 1.0)
-    model = phase_model(grid, question.network, question.always, question.never, box)
-    flows, found, losses = Flows(model.blocks), [], []
+    model = phase_model(grid, question.network, question.always, question.never, Box(0.99, 1.01, 1.0))
+    boxes = model.blocks.box
+    flows, found, losses = Flows(model.within(EVERYWHERE).blocks), [], []
     for closed in question.states():
         status = status_of(model, closed)
         assert np.array_equal(closed_of(model, status), closed)
         loss = flows.loss(status)
         if np.isfinite(loss):
-            box = box_around(flows.trees.v, model.blocks.has, box)
+            boxes = box_around(flows.trees.v, model.blocks.has, boxes)
             found.append(status)
             losses.append(loss)
     if len(found) < 2:
         return None
-    model = phase_model(grid, question.network, question.always, question.never, box)
-    return Enumerated(question, model, box, np.array(found), np.array(losses))
+    return Enumerated(question, model.within(boxes), boxes, np.array(found), np.array(losses))
 
 
 def grids(kind: str, seeds: range) -> list[tuple[int, Enumerated]]:
-    loads = "all" if kind == "held" else kind
-    made = (
-        (seed, enumerated(phase_trees(seed, loads=loads, generation=seed % 3 == 0, held=kind == "held")))
-        for seed in seeds
-    )
-    return [(seed, each) for seed, each in made if each is not None]
+    """Of loads of a kind; "held": with a loop that stays closed, "collapsed": so large that voltages fall to 0.2 pu."""
+    loads = {"held": "all", "collapsed": "power"}.get(kind, kind)
+    made = (phase_trees(seed, loads=loads, generation=seed % 3 == 0, held=kind == "held") for seed in seeds)
+    much = {"p_kw": pl.col("p_kw") * 60.0, "q_kvar": pl.col("q_kvar") * 60.0, "v_min_pu": pl.lit(0.92)}
+    if kind == "collapsed":
+        made = (grid.with_tables(loads=grid.loads.with_columns(**much)) for grid in made)
+    found = zip(seeds, map(enumerated, made), strict=True)
+    return [(seed, each) for seed, each in found if each is not None]
 
 
 def bound(blocks: Blocks, status: States, h: np.ndarray, rounds: int) -> float:
@@ -83,7 +84,7 @@ def bound(blocks: Blocks, status: States, h: np.ndarray, rounds: int) -> float:
     return float(improve(blocks, status, priority, h, rounds, np.inf, *tools))
 
 
-@pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
+@pytest.mark.parametrize("kind", ["power", "wye", "all", "held", "collapsed"])
 def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
     """Partial states at random; multipliers of the fixed point, disturbed, and of no sense at all."""
     count = 0
@@ -105,7 +106,7 @@ def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
     assert count > 200
 
 
-@pytest.mark.parametrize("kind", ["power", "all", "held"])
+@pytest.mark.parametrize("kind", ["power", "all", "held", "collapsed"])
 def test_what_pieces_add_to_the_bound_is_valid_at_all_multipliers_between_the_samples(kind: str) -> None:
     """Branches of a tree are fixed at random, so that parts of it hang on what is left to choose."""
     pieces = count = 0
@@ -150,8 +151,7 @@ def test_samples_of_pieces_are_valid_behind_transformers_of_large_reactance(kind
         flows = Flows(whole._replace(**changed))
         if not np.isfinite(flows.loss(tree)):
             continue
-        box = box_around(flows.trees.v, whole.has, case.box)
-        whole = case.model.within(box).blocks._replace(**changed)
+        whole = case.model.within(box_around(flows.trees.v, whole.has, case.boxes)).blocks._replace(**changed)
         core = core_of(whole, tree)
         hung, pieces = core.blocks.hung, Pieces.of(whole, attachments(whole), flows.trees.v)
         if not len(hung.bus) or (found := pieces.drawn(v := flows.trees.v[pieces.bus[pieces.root]])) is None:
@@ -294,7 +294,7 @@ def test_lines_in_the_place_of_what_loads_draw_are_valid_in_the_whole_box(low: f
     tried = 0
     for d, back in enumerate(blocks.back.tolist()):
         size = 1.0 if back < 0 else np.sqrt(3.0)
-        ends = (box.v_min, box.v_max) if back < 0 else np.array(box.between[:2]) / size
+        ends = (box.v_min, box.v_max) if back < 0 else box.row[2:4] / size
         u = np.linspace(*ends, 5001)
         least, most, rated = blocks.low[d], blocks.high[d], blocks.rated[d]
         # OpenDSS: constant below half of the rated voltage and above the band as an impedance, linear between

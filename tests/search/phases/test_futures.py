@@ -32,8 +32,8 @@ def enumerated(kind: str, seed: int) -> Enumerated | None:
     rng = np.random.default_rng(seed)
     grid = phase_trees(seed, loads="all" if kind == "held" else kind, held=kind == "held")
     question = phases_question(grid, free=("topology",))
-    box = Box(0.99, 1.01, 1.0)
-    model = phase_model(grid, question.network, question.always, question.never, box)
+    model = phase_model(grid, question.network, question.always, question.never, Box(0.99, 1.01, 1.0))
+    boxes = model.blocks.box
     try:
         models = [model.under(each) for each in demands(grid.loads["p_kw"].to_numpy() + 0j, rng)]
     except OptionError:
@@ -45,10 +45,10 @@ def enumerated(kind: str, seed: int) -> Enumerated | None:
         loss.append([each.loss(status[-1]) for each in flows.each])
         for one, lost in zip(flows.each, loss[-1], strict=True):
             if np.isfinite(lost):
-                box = box_around(one.trees.v, model.blocks.has, box)
+                boxes = box_around(one.trees.v, model.blocks.has, boxes)
     if not np.isfinite(loss).all(axis=1).any():
         return None
-    return Enumerated([each.within(box) for each in models], np.array(status), np.array(loss))
+    return Enumerated([each.within(boxes) for each in models], np.array(status), np.array(loss))
 
 
 def demands(today: Complexes, rng: np.random.Generator) -> Complexes:

@@ -73,9 +73,11 @@ def squares_for(blocks: Blocks) -> Squares:
 
 
 def _radii(blocks: Blocks) -> Floats:
-    """(L) of the discs of loads."""
-    kinds, which = np.unique(blocks.box[blocks.bus][:, [0, 1, 6]], axis=0, return_inverse=True)
-    return np.array([_radius(high / low, math.radians(turn)) for low, high, turn in kinds])[which]
+    """(L) of the discs of loads between phases."""
+    found, pair = np.zeros(len(blocks.bus)), blocks.back >= 0
+    kinds, which = np.unique(blocks.box[blocks.bus[pair]][:, [0, 1, 6]], axis=0, return_inverse=True)
+    found[pair] = np.array([_radius(high / low, math.radians(turn)) for low, high, turn in kinds])[which]
+    return found
 
 
 def _radius(ratio: float, span: float, count: int = 4000) -> float:

@@ -48,18 +48,15 @@ class Box:
     v_max: float = 1.15
     turn: float = 10.0
 
-    @property
-    def row(self) -> Floats:
-        """(7) v_min, v_max, the ranges of `between`, and turn."""
-        return np.array([self.v_min, self.v_max, *self.between, self.turn])
+    @staticmethod
+    def over(rows: Floats) -> Box:
+        """The least one that holds those of some buses (n, 7)."""
+        return Box(float(rows[:, 0].min()), float(rows[:, 1].max()), float(rows[:, 6].max()))
 
     @property
-    def between(self) -> tuple[float, float, float, float]:
-        """Range of |v_j − v_k|, and of Im(v_j conj v_k) in the order of the phases."""
-        low, high = (math.radians(120.0 + sign * self.turn) for sign in (-1.0, 1.0))
-        least = self.v_min * 2.0 * math.sin(low / 2.0)
-        most = self.v_max * 2.0 * math.sin(high / 2.0)
-        return least, most, self.v_min**2 * math.sin(high), self.v_max**2 * math.sin(max(low, math.pi / 2.0))
+    def row(self) -> Floats:
+        """(7) as `box_rows`."""
+        return np.asarray(box_rows(*(np.array([each]) for each in (self.v_min, self.v_max, self.turn)))[0])
 
     def holds(self, v: Complexes, present: Bools) -> bool:
         """Whether the (n, 3) voltages of the phases that are `present` lie in it."""
@@ -70,6 +67,14 @@ class Box:
             turn = np.degrees(np.angle(v[both, j] * np.conj(v[both, k])))
             inside = inside and bool((np.abs(turn - 120.0) <= self.turn).all())
         return inside
+
+
+def box_rows(v_min: Floats, v_max: Floats, turn: Floats) -> Floats:
+    """(n, 7) v_min, v_max, ranges of |v_j − v_k| and of Im(v_j conj v_k) in the order of the phases, and turn."""
+    low, high = (np.radians(120.0 + sign * turn) for sign in (-1.0, 1.0))
+    sizes = v_min * 2.0 * np.sin(low / 2.0), v_max * 2.0 * np.sin(high / 2.0)
+    areas = v_min**2 * np.sin(high), v_max**2 * np.sin(np.maximum(low, math.pi / 2.0))
+    return np.column_stack([v_min, v_max, *sizes, *areas, turn])
 
 
 EVERYWHERE = Box(0.0, math.inf, 180.0)
@@ -136,7 +141,7 @@ class Blocks(NamedTuple):
         bus, phase, back: (L) where a load is; back: phase of its other end, −1 the neutral.
         power, degree: (L) at nominal voltage. low, high, rated: (L) its band and rated voltage, per unit. outer: (L) 1
             where it is a load of constant current outside of its band, else 0.
-        box: (n, 7) `Box.row` of every bus. hung: pieces that are left out, by what they add to the bound.
+        box: (n, 7) of every bus, see `box_rows`. hung: pieces that are left out, by what they add to the bound.
     """
 
     fr: Ints
@@ -186,10 +191,12 @@ class PhaseModel:
     block_of: Ints
     loads_kva: Complexes | None = None
 
-    def within(self, box: Box) -> PhaseModel:
-        """The same for the states in another box."""
-        made = _demand(self.grid, self.network, box, self.loads_kva)
-        return replace(self, blocks=self.blocks._replace(**made))
+    def within(self, box: Box | Floats) -> PhaseModel:
+        """The same for the states in another box, or in one of each bus (n, 7)."""
+        whole = box if isinstance(box, Box) else Box.over(box)
+        made = _demand(self.grid, self.network, whole, self.loads_kva)
+        rows = made["box"] if isinstance(box, Box) else box
+        return replace(self, blocks=self.blocks._replace(**made | {"box": rows}))
 
     def under(self, loads_kva: Complexes) -> PhaseModel:
         """The same with other loads.

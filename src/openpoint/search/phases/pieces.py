@@ -71,7 +71,7 @@ def undecided(blocks: Blocks) -> States:
 
 
 def core_of(blocks: Blocks, status: States, kept: Bools | None = None, over: Callable[[], bool] = never) -> Core:
-    """The core at the multipliers of the bound of a state (m), which may leave branches undecided.
+    """The core around the flow of a state (m), at multipliers of the bound with all undecided, else of the state's.
 
     Args:
         kept: (n) buses that stay even if nothing is there and only two branches meet; default: none.
@@ -81,10 +81,13 @@ def core_of(blocks: Blocks, status: States, kept: Bools | None = None, over: Cal
     """
     at = attachments(blocks)
     trees, squares = trees_for(blocks), squares_for(blocks)
-    trees.v[:] = balanced(blocks)
-    h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
     priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-    improve(blocks, status, priority, h, ROUNDS, math.inf, trees, squares, pattern_for(blocks))
+    tools = trees, squares, pattern_for(blocks)
+    for at_first in (undecided(blocks), status):
+        h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
+        trees.v[:] = balanced(blocks)
+        if improve(blocks, at_first, priority, h, ROUNDS, math.inf, *tools) > 0.0:
+            break
     core, hung = at < 0, at >= 0
     if not hung.any():
         return Core(blocks, h, trees.v, np.arange(len(blocks.has)), np.arange(len(blocks.fr)))

@@ -15,7 +15,7 @@ from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import Ranges
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, sweep, trees_for
-from openpoint.search.phases.model import Blocks, Box, PhaseModel
+from openpoint.search.phases.model import Blocks, PhaseModel, box_rows
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.parts import rest_of
 from openpoint.search.phases.pieces import Core, balanced, undecided
@@ -168,7 +168,7 @@ class PhaseTree:
             list[tuple[float, States]](),
             0.0,
         )
-        self.left = 0
+        self.left = self._unproved = 0
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
         self._first: Bools = np.ones(len(blocks.fr), dtype=np.bool_)
@@ -230,7 +230,8 @@ class PhaseTree:
             if bound >= self.cutoff:
                 self._queue.done(bound)
                 return False
-            if states_left(self.blocks, status) <= FEW:
+            # Where voltages are too low for flows in the core to prove much, bounds may: then one state is few.
+            if states_left(self.blocks, status) <= (FEW if 2 * self._unproved <= self._all.count else 1):
                 self._near_from = bound
                 self._complete(status)
                 return True
@@ -270,6 +271,7 @@ class PhaseTree:
         So do those without a flow in the core, of which nothing is known.
         """
         found = self._all.of(status, self._enough(status))
+        self._unproved += len(found)
         self._near = [(each.least, each.status) for each in sorted(found, key=lambda each: -each.loss)]
         self._queue.done(self.cutoff)
 
@@ -304,17 +306,22 @@ class PhaseTree:
             self._queue.done(bound)
 
 
-def box_around(v: Complexes, present: Bools, box: Box, margin: float = 0.02) -> Box:
-    """The box, widened so that (n, 3) voltages lie in it with a margin (of degrees 100 times as many)."""
-    size: Floats = np.abs(v)[present]
-    turns = [0.0]
+def box_around(v: Complexes, present: Bools, boxes: Floats, margin: float = 0.02) -> Floats:
+    """The box of each bus (n, 7), widened so that (n, 3) voltages lie in it with a margin (degrees: 100 times as many).
+
+    What is widened ends at whole hundredths and degrees, so that boxes are few.
+    """
+    size, turn = np.abs(v), np.zeros(len(v))
     for j, k in ((0, 1), (1, 2), (2, 0)):
         both = present[:, j] & present[:, k]
-        turns += np.abs(np.degrees(np.angle(v[both, j] * np.conj(v[both, k]))) - 120.0).tolist()
-    return Box(
-        min(box.v_min, float(size.min()) - margin),
-        max(box.v_max, float(size.max()) + margin),
-        max(box.turn, max(turns) + 100.0 * margin),
+        far = np.abs(np.degrees(np.angle(v[both, j] * np.conj(v[both, k]))) - 120.0)
+        turn[both] = np.maximum(turn[both], far)
+    least = np.floor(100.0 * (np.where(present, size, np.inf).min(axis=1) - margin)) / 100.0
+    most = np.ceil(100.0 * (np.where(present, size, 0.0).max(axis=1) + margin)) / 100.0
+    return box_rows(
+        np.fmin(boxes[:, 0], np.maximum(least, 0.01)),  # where there is no flow under a demand: as it was
+        np.fmax(boxes[:, 1], most),
+        np.fmax(boxes[:, 6], np.where(turn > 0.0, np.ceil(turn + 100.0 * margin), 0.0)),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openpoint.arrays import Bools, States
+from openpoint.arrays import Bools, Floats, States
 from openpoint.errors import OptionError
 from openpoint.formulations.phases import PhasesQuestion, phases_question
 from openpoint.grid.grid import Grid
@@ -82,8 +82,8 @@ def for_phases(method: TopologySearch) -> TopologySearch:
     return method if method.gap is not None else replace(method, gap=GAP)
 
 
-Begun = tuple[Box, list[Core], States]
-"""The box of a search, the cores under each demand, and the state (m) around which they are made."""
+Begun = tuple[Floats, list[Core], States]
+"""The boxes of buses (n, 7), the cores under each demand, and the state (m) around which they are made."""
 
 
 @dataclass
@@ -125,7 +125,7 @@ class PhaseSearch:
         flows = FuturesFlows([each.within(EVERYWHERE).blocks for each in many], demands.risk, price)
         limits = BlockLimits.of(model, self.asked.network)
         try:
-            box, cores, known = self._begin(many, flows, limits, starts)
+            boxes, cores, known = self._begin(many, flows, limits, starts)
         except TimeoutError:
             return self._outcome(-math.inf, stopped=True)
         core, of_core = cores[0], _of_core(price, cores[0], known)
@@ -150,10 +150,10 @@ class PhaseSearch:
         if isinstance(tree, PhaseTree) and math.isfinite(tree.mildest[0]):
             self._note_limits(model, flows, limits, tree.mildest[0], core.whole(tree.mildest[1], known))
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
-        bounded = [each.within(box) for each in many]
-        self.notes.append(self._claim(box, outcome.upper_bound, tree, bounded))
+        bounded = [each.within(boxes) for each in many]
+        self.notes.append(self._claim(boxes, outcome.upper_bound, tree, bounded))
         if self.method.certificate is not None and not done and math.isfinite(self.loss):
-            self._certify(self.method.certificate, bounded[0], box, outcome.lower_bound)
+            self._certify(self.method.certificate, model, Box.over(boxes), outcome.lower_bound)
         return outcome
 
     @property
@@ -163,7 +163,7 @@ class PhaseSearch:
     def _begin(
         self, many: list[PhaseModel], flows: FuturesFlows, limits: BlockLimits, starts: Iterable[Bools]
     ) -> Begun:
-        """The box and the cores, made around the best state that local search finds.
+        """The boxes and the cores, made around the best state that local search finds.
 
         Raises:
             TimeoutError: before there is a core.
@@ -181,16 +181,16 @@ class PhaseSearch:
         if math.isfinite(loss):
             flows.loss(status)
         while True:
-            box = Box()
+            boxes = model.blocks.box
             for each in flows.each if math.isfinite(loss) else ():
-                box = box_around(each.trees.v, model.blocks.has, box)
+                boxes = box_around(each.trees.v, model.blocks.has, boxes)
             try:
-                cores = cores_of([each.within(box).blocks for each in many], status, over)
+                cores = cores_of([each.within(boxes).blocks for each in many], status, over)
             except TimeoutError:
                 if made is None:
                     raise
                 return made
-            made = self.begun[first] = box, cores, status
+            made = self.begun[first] = boxes, cores, status
             if not math.isfinite(loss):
                 return made
             of_core = _of_core(flows.price, cores[0], status)
@@ -227,13 +227,16 @@ class PhaseSearch:
         gap = self.method.least_gap
         try:
             put_aside(path)
-            proved = write_proof(path, self.asked, model, self.locks, box, self.best.closed, gap, self.deadline.over)
+            bounded, best = model.within(box), self.best.closed
+            proved = write_proof(path, self.asked, bounded, self.locks, box, best, gap, self.deadline.over)
         except (CertificateError, OSError) as error:  # the answer stands without
             self.notes.append(f"no certificate: {error}")
             return
         if proved is not None:
             less = proved < lower_kw * (1.0 - CLOSE)
-            more = "; states that lose less break limits, which it does not know" if less else ""
+            more = (
+                "; states that lose less break limits, which it does not know, or lie in its larger box" if less else ""
+            )
             self.notes.append(f"the certificate proves {proved:.6g} kW{more}")
 
     def _breaks(self, model: PhaseModel, status: States, flows: FuturesFlows, limits: BlockLimits) -> bool:
@@ -275,11 +278,17 @@ class PhaseSearch:
         self.log.write(self.best)
         return Outcome(why, None, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
 
-    def _claim(self, box: Box, upper: float, tree: PhaseTree | FuturesTree, many: list[PhaseModel]) -> str:
+    def _claim(self, boxes: Floats, upper: float, tree: PhaseTree | FuturesTree, many: list[PhaseModel]) -> str:
+        box, whole = Box(), Box.over(boxes)
+        wider = int((boxes != box.row).any(axis=1).sum())
+        more = (
+            f" (at {wider:,} buses up to 0.03 pu and 3 degrees beyond those of the best state of local search, in all "
+            f"{whole.v_min:.3g} to {whole.v_max:.3g} pu and {whole.turn:.3g} degrees)"
+        )
         claim = (
             f"the bound holds for all radial states whose voltages to neutral lie between {box.v_min:.3g} and "
-            f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases, in the power flow of the "
-            "search"
+            f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases"
+            f"{more if wider else ''}, in the power flow of the search"
         )
         limited = isinstance(tree, PhaseTree) and math.isfinite(tree.mildest[0])
         if tree.swept:
