@@ -60,6 +60,7 @@ def test_the_page_says_what_the_result_says(make_result: Make) -> None:
 def test_an_infeasible_result_names_where_and_by_how_much(make_result: Make) -> None:
     page = Page(render(make_result(answer=False)))
     assert "Infeasible." in page.text
+    assert "proven that there is no answer" in page.text
     assert "Limits broken at the least violation met (2)" in page.text
     assert "not an answer" in page.text
     for word in ("voltage low", "current", "0.9000", "60.0000", "50.0000"):

@@ -326,6 +326,8 @@ def points_card(result: SwitchedResult) -> m.Card:
 
 def gap_card(result: Answer, bound: str) -> m.Card:
     """The gap between the bounds, and the bound that proves it."""
+    if result.termination is Termination.INFEASIBLE:
+        return m.Card("Gap", "–", ("proven that there is no answer",))
     if not math.isfinite(result.gap):
         return m.Card("Gap", "not known", (bound, "" if math.isfinite(result.head.bound) else "no bound is proven"))
     return m.Card("Gap", percent(result.gap, 4), (bound, "no other answer is better by more"))
