@@ -12,7 +12,7 @@ import openpoint
 from openpoint import Grid, InputError, OptionError
 from openpoint.network import build_network
 from openpoint.studies.enclose.result import EncloseResult
-from tests.builders.grids import LIMITED_FEED, RICH, grids
+from tests.builders.grids import LIMITED_FEED, RICH, grids, random_grid
 from tests.builders.phase_devices import feeder_with_devices
 from tests.builders.phase_trees import phase_trees
 
@@ -79,6 +79,8 @@ def with_other_ohms(grid: Grid, rng: np.random.Generator, shares: tuple[float, f
         for name, share in zip(("r_ohm", "x_ohm"), shares, strict=True):
             by = rng.uniform(-1.0, 1.0, table.height)
             by = 1.0 + share * (np.sign(by) if ends else by)
+            if "open_end" in table.columns:  # where open at one end, what is drawn there stays as it is
+                by = np.where((table["closed"] | (table["open_end"] == "both")).to_numpy(), by, 1.0)
             cells = [
                 np.multiply(cell, k).tolist() if isinstance(cell, list) else cell * k
                 for cell, k in zip(table[name].to_list(), by.tolist(), strict=True)
@@ -109,6 +111,13 @@ def test_no_flow_with_other_resistances_and_reactances_lies_outside(
         factor = 1.0 + share * (np.sign(ends) if k % 2 else ends)
         here = realised(grid, factor[: grid.loads.height], factor[grid.loads.height :])
         refuse_outside(found, with_other_ohms(here, rng, ohms, ends=bool(k % 2)), 1e-9)
+
+
+def test_a_note_says_that_lines_open_at_one_end_draw_what_they_do_today() -> None:
+    grid = random_grid(974, LIMITED_FEED)
+    (note,) = openpoint.enclose(grid, for_every="load=1%,reactance=10%").notes
+    assert note.startswith("'e3', 'e4': where open at one end")
+    assert not openpoint.enclose(grid, for_every="load=1%").notes
 
 
 @pytest.mark.parametrize("name", ["ieee13", "ieee37"])

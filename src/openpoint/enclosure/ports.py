@@ -80,6 +80,16 @@ def ports_of(grid: Grid, network: Network, shares: Mapping[str, float]) -> Ports
     return replace(ports_with(grid, network, share), ohms=ohms)
 
 
+def of_open_ends(network: Network, shares: Mapping[str, float]) -> tuple[str, ...]:
+    """A note on lines that are connected at one end when they are open, where resistances or reactances deviate."""
+    kept = np.abs(network.y_open_fr) + np.abs(network.y_open_to) > 0.0
+    if not kept.any() or not (shares.get("resistance") or shares.get("reactance")):
+        return ()
+    names = names_in_words([network.branch_names[b] for b in np.unique(network.conductor_branch[kept]).tolist()])
+    told = "where open at one end, such a line draws what it does at the resistance and reactance of the grid"
+    return (f"{names}: {told}; these deviate only where it is closed",)
+
+
 def ports_with(grid: Grid, network: Network, share: Floats) -> Ports:
     """The ports of a grid with the share by which each load, and then each generator, deviates."""
     parts: list[tuple[Ints, Ints, Complexes, Ints]] = []  # place, degree, power, column

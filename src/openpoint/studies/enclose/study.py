@@ -13,7 +13,7 @@ from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import Bounds, GridBounds, bounds_of
 from openpoint.enclosure.parts import MOST_PORTS, TooLarge, largest_level
-from openpoint.enclosure.ports import ports_of, refuse_dark
+from openpoint.enclosure.ports import of_open_ends, ports_of, refuse_dark
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
@@ -132,7 +132,7 @@ class _Tables:
             buses=self._buses(of_v),
             branches=self._branches(of_i),
             sources=self._sources(kw),
-            notes=self.grid.figure_notes,
+            notes=(*self.grid.figure_notes, *of_open_ends(net, options.shares)),
             shares=options.shares,
             **self._witness(options),
         )

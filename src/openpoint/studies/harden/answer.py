@@ -34,6 +34,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Floats
+from openpoint.enclosure.ports import of_open_ends
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network.stations import without_meshes
@@ -313,7 +314,12 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         witnesses=after["witnesses"],
         for_every=", ".join(f"{group} ±{100 * share:g} %" for group, share in run.shares.items()),
         iterations=iterations_table(outcome.log, ITERATIONS),
-        notes=(*grid.figure_notes, *of_couplers(held, "in loops that stay closed are not checked"), *notes),
+        notes=(
+            *grid.figure_notes,
+            *of_couplers(held, "in loops that stay closed are not checked"),
+            *of_open_ends(program.network, run.shares),
+            *notes,
+        ),
     )
 
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from openpoint.arrays import Bools
 from openpoint.enclosure.judge import SetJudge, Verdict
+from openpoint.enclosure.ports import of_open_ends
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.stations import Stations
@@ -192,14 +193,14 @@ def solve_for_every(
             judge=judge,
         )
     outcome = program.evaluated(found, log)
-    words = judge.tally(found.value)
+    words, ends = judge.tally(found.value), of_open_ends(network, judge.of.shares)
     told = f"{words['disproved']:,} disproved, {words['open']:,} open"
     if found.closed is None:
         note = f"no topology is proved to keep all limits for every load and generation of the set: {told}"
         why = Termination.LIMITS if found.termination is Termination.RELAXATION else found.termination
-        return replace(outcome, termination=why, notes=(note,))
+        return replace(outcome, termination=why, notes=(note, *ends))
     what = "may have a lower greatest loss" if judge.of.greatest else "lose less at the loads as they are"
     held = "all limits hold for every load and generation of the set, proven in exact AC"
     note = f"{held}; of the topologies met that {what}, {told}"
     lower, value = min(found.lower_bound, found.value) * s, found.value * s
-    return replace(outcome, notes=(note,), lower_bound=lower, upper_bound=value)
+    return replace(outcome, notes=(note, *ends), lower_bound=lower, upper_bound=value)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Floats
+from openpoint.enclosure.ports import of_open_ends
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network
@@ -284,6 +285,7 @@ def answer(
             *told,
             *_untried(grid, table),
             *_fixed_taps(grid, table, controls),
+            *of_open_ends(network, options.shares),
             *notes,
             *(options.doubts if times is not None else ()),
         ),
