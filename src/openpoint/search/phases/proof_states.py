@@ -139,8 +139,7 @@ class RadialFlows:
         Raises:
             CertificateError: there are too many.
         """
-        few = sum(len(rows) for rows, _ in zip(self._states(status, FEW + 1), range(1), strict=False)) <= FEW
-        if not self._known and not (few and self.swept < FEW):
+        if not self._known and (self.swept >= FEW or len(next(self._states(status, FEW + 1), ())) > FEW):
             self._tabulate()
         rest, least, before = self.rest(status), math.inf, self.count
         if not self._known or not len(self._free) or (rest == status).all():

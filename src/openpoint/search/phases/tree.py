@@ -163,11 +163,8 @@ class PhaseTree:
         self._trees, self._squares = trees_for(blocks), squares_for(blocks)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._probed = self._fixed = 0
-        self._all, self._near, self._near_from = (
-            AllStates(blocks, FEW + 1, ranges=ranges),
-            list[tuple[float, States]](),
-            0.0,
-        )
+        self._all = AllStates(blocks, FEW + 1, ranges=ranges)
+        self._near, self._near_from = list[tuple[float, States]](), 0.0
         self.left = self._unproved = 0
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
@@ -306,18 +303,22 @@ class PhaseTree:
             self._queue.done(bound)
 
 
-def box_around(v: Complexes, present: Bools, boxes: Floats, margin: float = 0.02) -> Floats:
+BEYOND, GRAIN = 0.02, 0.01
+"""By how much, pu, a box goes beyond a voltage outside of it, and to what that is rounded outwards; degrees by 100."""
+
+
+def box_around(v: Complexes, present: Bools, boxes: Floats, margin: float = BEYOND) -> Floats:
     """The box of each bus (n, 7), widened so that (n, 3) voltages lie in it with a margin (degrees: 100 times as many).
 
-    What is widened ends at whole hundredths and degrees, so that boxes are few.
+    What is widened ends at multiples of `GRAIN`, so that boxes are few.
     """
     size, turn = np.abs(v), np.zeros(len(v))
     for j, k in ((0, 1), (1, 2), (2, 0)):
         both = present[:, j] & present[:, k]
         far = np.abs(np.degrees(np.angle(v[both, j] * np.conj(v[both, k]))) - 120.0)
         turn[both] = np.maximum(turn[both], far)
-    least = np.floor(100.0 * (np.where(present, size, np.inf).min(axis=1) - margin)) / 100.0
-    most = np.ceil(100.0 * (np.where(present, size, 0.0).max(axis=1) + margin)) / 100.0
+    least = GRAIN * np.floor((np.where(present, size, np.inf).min(axis=1) - margin) / GRAIN)
+    most = GRAIN * np.ceil((np.where(present, size, 0.0).max(axis=1) + margin) / GRAIN)
     return box_rows(
         np.fmin(boxes[:, 0], np.maximum(least, 0.01)),  # where there is no flow under a demand: as it was
         np.fmax(boxes[:, 1], most),

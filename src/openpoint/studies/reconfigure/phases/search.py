@@ -22,7 +22,18 @@ from openpoint.search.phases.limits import BlockLimits
 from openpoint.search.phases.model import EVERYWHERE, Box, PhaseModel, phase_model
 from openpoint.search.phases.pieces import Core, undecided
 from openpoint.search.phases.states import SURE
-from openpoint.search.phases.tree import PhaseTree, Price, box_around, closed_of, jumping, kicked, price_of, status_of
+from openpoint.search.phases.tree import (
+    BEYOND,
+    GRAIN,
+    PhaseTree,
+    Price,
+    box_around,
+    closed_of,
+    jumping,
+    kicked,
+    price_of,
+    status_of,
+)
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.studies.reconfigure.options import Changing
@@ -279,10 +290,11 @@ class PhaseSearch:
         return Outcome(why, None, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
 
     def _claim(self, boxes: Floats, upper: float, tree: PhaseTree | FuturesTree, many: list[PhaseModel]) -> str:
-        box, whole = Box(), Box.over(boxes)
+        box, whole, far = Box(), Box.over(boxes), BEYOND + GRAIN
         wider = int((boxes != box.row).any(axis=1).sum())
         more = (
-            f" (at {wider:,} buses up to 0.03 pu and 3 degrees beyond those of the best state of local search, in all "
+            f" (at {wider:,} buses up to {far:.3g} pu and {100.0 * far:.3g} degrees beyond those of the best state of "
+            "local search, in all "
             f"{whole.v_min:.3g} to {whole.v_max:.3g} pu and {whole.turn:.3g} degrees)"
         )
         claim = (
