@@ -126,6 +126,20 @@ def test_a_branch_that_was_locked_by_a_click_is_open_in_the_answer(opens: Window
     assert found["loss_kw"] == openpoint.reconfigure(book, locked_open="2").loss_kw
 
 
+def test_a_frame_grows_only_while_no_pointer_is_pressed(opens: Windows, locked: str) -> None:
+    """Else what is about to be clicked would move away from below the pointer."""
+    page = opens(locked)
+    page.frame_locator("#answer").get_by_text("Proven optimal").first.wait_for()
+    answer = page.locator("#answer")
+    page.evaluate("dispatchEvent(new PointerEvent('pointerdown'))")
+    frame = answer.element_handle().content_frame()
+    frame.evaluate("parent.postMessage({ height: 9999, place: '#told' }, '*')")
+    page.wait_for_url("**#told")
+    assert answer.evaluate("frame => frame.style.height") != "9999px"
+    page.evaluate("dispatchEvent(new PointerEvent('pointerup'))")
+    page.wait_for_function("document.getElementById('answer').style.height === '9999px'")
+
+
 def test_the_answer_is_taken_home_and_read_again(opens: Windows, locked: str, book: Path, tmp_path: Path) -> None:
     page = opens(locked)
     with page.expect_download() as download:
