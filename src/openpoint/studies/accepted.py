@@ -51,7 +51,9 @@ class Part:
 
 
 _BUT_POWERFLOW = frozenset(NAMES) - {POWERFLOW}
-_ONE_PHASE = frozenset(NAMES) - {*(POWERFLOW, "enclose", "reconfigure", "reconfigure-futures", "dispatch", "partition")}
+_ONE_PHASE = frozenset(NAMES) - {
+    *(POWERFLOW, "enclose", "reconfigure", "reconfigure-futures", "dispatch", "plan", "partition")
+}
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
         "station": Part("substation with its transformer", "a branch with its ratio, impedance and both ratings"),

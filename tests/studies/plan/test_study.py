@@ -72,8 +72,6 @@ def test_what_may_not_be_operated_is_named_and_may_be_given_to_the_plan(tmp_path
     with pytest.raises(InputError, match=r"2 rows \(7, 9\), closed: not switchable, and closed before and open after"):
         op.switch_plan(fixed, BEST)
     assert op.switch_plan(fixed, BEST, switchable=["7", "9"]).plan.operations == 8
-    with pytest.raises(OptionError, match="balanced grids"):
-        op.switch_plan("ieee13", ["671692"])
     (tmp_path / "flow.json").write_text(op.run_powerflow(grid).to_json())
     with pytest.raises(OptionError, match="without open points"):
         op.switch_plan(grid, tmp_path / "flow.json")

@@ -30,7 +30,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.search.plan.question import AcStates, Figures, Move, Moves, PlanQuestion
+from openpoint.search.plan.flows import Figures
+from openpoint.search.plan.question import Move, Moves, PlanQuestion
 from openpoint.twostage.deadline import Deadline
 
 EXACT = 14
@@ -129,7 +130,7 @@ class _Finder:
 
     def __init__(self, question: PlanQuestion, deadline: Deadline) -> None:
         self._question, self._deadline = question, deadline
-        self._ac = AcStates(question.stations)
+        self._ac = question.states
         self._known: dict[tuple[int, int], Figures] = {}
         self._most: float = MOST_STATES
 

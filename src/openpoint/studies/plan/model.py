@@ -13,18 +13,20 @@ import polars as pl
 
 from openpoint.arguments import Names, names_of, not_negative, of_kind
 from openpoint.arrays import Bools, Floats
+from openpoint.formulations.radiality import by_branch
 from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.io.memory import switches_of
 from openpoint.names import join_names
 from openpoint.network import Network
+from openpoint.network.load_shares import terminals
 from openpoint.network.stations import open_held_meshes
 from openpoint.results import columns as c
 from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.scenarios.reliability import ReliabilityLike, read_reliability
+from openpoint.search.plan.flows import AcStates, Flow, ac_states
 from openpoint.search.plan.order import Order, best_order
-from openpoint.search.plan.question import AcStates, Figures, Flow, PlanQuestion, figures_of
-from openpoint.studies.accepted import refuse
+from openpoint.search.plan.question import PlanQuestion
 from openpoint.twostage.deadline import Deadline
 
 
@@ -58,31 +60,32 @@ class PlanOptions:
             of_kind(self.time_limit_s, Real, "time_limit_s", "seconds, or None")
 
 
-def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOptions) -> SwitchPlan:
+def plan_of(
+    grid: Grid, network: Network, open_after: Names, options: PlanOptions, states: AcStates | None = None
+) -> SwitchPlan:
     """The switch plan from the state of a network to the one in which these branches are open.
 
     Args:
-        grid: the grid. network: of it, balanced, with the limits to keep.
-        open_after: names of the branches that are open at the end.
+        grid: the grid. network: of it, with the limits to keep.
+        open_after: names of the branches that are open at the end. states: its power flows, where they are there.
 
     Raises:
-        OptionError: a grid of several phases.
         InputError: a name that is no branch or bus.
     """
-    refuse("plan", grid)
-    after = np.ones(network.n_conductors, dtype=np.bool_)
+    after = np.ones(len(network.branch_names), dtype=np.bool_)
     after[network.branch_numbers(list(names_of(open_after, "open_after")))] = False
     remote = grid.branches()["remote"].to_numpy().astype(np.bool_)
-    may = network.switchable.copy()
+    may = by_branch(network, network.switchable)
     may[network.branch_numbers(list(names_of(options.keep, "keep")))] = False
     question = PlanQuestion(
-        stations=open_held_meshes(network),
-        before=network.closed,
+        network=network,
+        states=ac_states(grid, network) if states is None else states,
+        before=by_branch(network, network.closed),
         after=after,
         may_operate=may,
         remote=remote,
         hours=np.where(remote, options.remote_minutes, options.manual_minutes) / 60.0,
-        load_kw=_by_bus(network, grid.loads, "p_kw"),
+        load_kw=_at_terminals(grid, grid.loads, "p_kw"),
         parallel=options.parallel,
     )
     order = best_order(question, Deadline(options.time_limit_s))
@@ -100,44 +103,45 @@ def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOption
         )
     customers = None
     if options.reliability is not None:
-        customers = _by_bus(network, read_reliability(options.reliability, grid).customers, "customers")
+        places = grid.buses.select(pl.col("name").alias("bus"), "phases")
+        known = read_reliability(options.reliability, grid).customers.join(places, "bus", maintain_order="left")
+        customers = _at_terminals(grid, known, "customers")
     return _result_of(grid, question, order, customers, options)
 
 
-def _by_bus(network: Network, table: pl.DataFrame, column: str) -> Floats:
-    """(N) sums of a column by bus."""
-    number = {name: n for n, name in enumerate(network.bus_names)}
-    at = np.array([number[bus] for bus in table["bus"]], dtype=np.int64)
-    total = np.zeros(network.n_terminals)
-    np.add.at(total, at, table[column].to_numpy())
+def _at_terminals(grid: Grid, table: pl.DataFrame, column: str) -> Floats:
+    """(N) sums of a column by terminal, its phases alike."""
+    number = terminals(grid)
+    total = np.zeros(len(number))
+    for bus, phases, value in table.select("bus", "phases", column).iter_rows():
+        total[[number[bus, phase] for phase in phases]] += value / len(phases)
     return total
 
 
 def _result_of(
     grid: Grid, question: PlanQuestion, order: Order, customers: Floats | None, options: PlanOptions
 ) -> SwitchPlan:
-    ac, network = AcStates(question.stations), question.stations.whole
+    states, network = question.states, question.network
     rows, energy, mismatch, switches = list[dict[str, Any]](), 0.0, 0.0, switches_of(grid)
     state = order.where.start
-    flow = ac.flow(order.where.closed(state))
+    flow = states.flow(order.where.closed(state))
     for bit, next_bit in _operations(order):
         e, state = order.where.branch(bit), state ^ bit
-        now = ac.flow(order.where.closed(state))
+        now = states.flow(order.where.closed(state))
         if now is None or flow is None:  # each state was solved by the search
             raise AssertionError("a state of the plan has no power flow")
         dark = order.where.dark(state)
         minutes = 60.0 * float(question.hours[order.where.branch(next_bit)]) if dark.any() else 0.0
         off_kw = float(question.load_kw[dark].sum())
         energy, mismatch = energy + off_kw * minutes / 60.0, max(mismatch, now.mismatch)
-        figures = figures_of(ac.limited, now.v, now.i)
         off = dark & (question.load_kw > 0.0)
         rows.append(
             _place(grid, e, switches, closes=bool(state & bit))
-            | _state(network, e, flow, now, figures)
+            | _state(network, e, flow, now)
             | {
                 "step": len(rows) + 1,
                 "loop": _loops(question, order.where.closed(state)) > _loops(question, question.before),
-                "off_buses": join_names(network.bus_names[n] for n in np.flatnonzero(off)),
+                "off_buses": join_names(network.bus_names[b] for b in np.unique(network.terminal_bus[off])),
                 "off_kw": off_kw,
                 "off_customers": None if customers is None else float(customers[dark].sum()),
                 "off_min": minutes,
@@ -189,29 +193,36 @@ def _place(grid: Grid, e: int, switches: Mapping[str, str], *, closes: bool) -> 
     }
 
 
-def _state(network: Network, e: int, before: Flow, after: Flow, figures: Figures) -> dict[str, Any]:
+def _state(network: Network, e: int, before: Flow, after: Flow) -> dict[str, Any]:
     """Currents of a branch before and after its operation, and the figures of the state after it."""
+    figures, own = after.figures, network.conductor_branch == e
     kind, number = figures.worst
-    limit = ""
-    if kind:
-        name = network.branch_names[number] if kind == "current" else network.bus_names[number]
-        limit = f"{kind} at {name}, {100.0 * figures.excess:.2f} %"
+    name = _branch(network, number) if kind == "current" else _bus(network, number)
     loading, at = figures.loading
     lowest, bus = figures.v_min
     return {
-        "i_before_a": float(before.i[e] * network.i_base_a[e]),
-        "i_after_a": float(after.i[e] * network.i_base_a[e]),
+        "i_before_a": float((before.i * network.i_base_a)[own].max()),
+        "i_after_a": float((after.i * network.i_base_a)[own].max()),
         "v_min_pu": lowest,
-        "v_min_bus": network.bus_names[bus],
+        "v_min_bus": _bus(network, bus),
         "loading_percent": 100.0 * loading if at >= 0 else None,
-        "loading_branch": network.branch_names[at] if at >= 0 else "",
-        "limit": limit,
+        "loading_branch": _branch(network, at) if at >= 0 else "",
+        "limit": f"{kind} at {name}, {100.0 * figures.excess:.2f} %" if kind else "",
     }
+
+
+def _bus(network: Network, terminal: int) -> str:
+    return network.bus_names[int(network.terminal_bus[terminal])]
+
+
+def _branch(network: Network, conductor: int) -> str:
+    return network.branch_names[int(network.conductor_branch[conductor])]
 
 
 def _loops(question: PlanQuestion, closed: Bools) -> int:
     """Number of independent loops, sources counted as one."""
-    network = question.stations.whole
+    network = question.network
+    closed = closed[network.conductor_branch]
     node = np.arange(network.n_terminals)
     node[network.source_terminal] = network.source_terminal[0]
     fr, to = node[network.terminal_fr[closed]], node[network.terminal_to[closed]]
@@ -229,6 +240,6 @@ def _notes(question: PlanQuestion, order: Order, options: PlanOptions) -> tuple[
     if order.allowed > 0.0:
         breach = f"today's state or the last one breaks a limit by {100.0 * order.allowed:.2f} %"
         notes += (f"{breach}; states on the way may break limits by as much",)
-    if question.stations.unlimited.any():
+    if open_held_meshes(question.network).unlimited.any():
         notes += ("limits of current of couplers in permanently closed loops are not checked on the way",)
     return notes

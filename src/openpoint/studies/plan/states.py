@@ -9,8 +9,10 @@ from pathlib import Path
 from openpoint.arguments import Names, names_of
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import files
+from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, meshes, unsupplied
+from openpoint.grid.unfed import without_idle
 from openpoint.inputs import content_of, json_of
 from openpoint.io import GridLike, read
 from openpoint.io.text import decode
@@ -45,6 +47,15 @@ def in_state(grid: Grid, state: State, which: str) -> Grid:
             return _as_in(grid, read(state), which)
         return _named(grid, state, which)
     return _with_open(grid, names_of(state, which), which)
+
+
+def fed(grid: Grid) -> Grid:
+    """A grid of any phases without what stays dark, as `reconfigure` leaves it.
+
+    Raises:
+        InputError: the grid has faults.
+    """
+    return without_idle(grid.check()) if has_phases(grid) else grid
 
 
 def check_state(grid: Grid, which: str) -> None:
@@ -88,7 +99,7 @@ def _with_open(grid: Grid, names: Iterable[str], which: str) -> Grid:
 
 def _as_in(grid: Grid, other: Grid, which: str) -> Grid:
     """The grid with the states of another one of the same branches."""
-    closed = dict(other.branches().select("name", "closed").iter_rows())
+    closed = dict(fed(other).branches().select("name", "closed").iter_rows())
     own = set(grid.branches()["name"])
     remedy = "Give the same grid in another state, or the names of its open branches"
     problems = [

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from openpoint.errors import InputError, Problem
+from openpoint.formulations.radiality import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
-from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.reliability import read_reliability
-from openpoint.studies.accepted import refuse
+from openpoint.search.plan.flows import AcStates, ac_states
 from openpoint.studies.plan.model import PlanOptions, plan_of
 from openpoint.studies.plan.options import SwitchPlanOptions
 from openpoint.studies.plan.result import SwitchPlanResult
-from openpoint.studies.plan.states import check_state, in_state
+from openpoint.studies.plan.states import check_state, fed, in_state
 from openpoint.studies.shared import split
 from openpoint.studies.study import Prepared, Ready, function
 
@@ -28,22 +28,23 @@ def prepare(grid: Grid, options: SwitchPlanOptions) -> Prepared[SwitchPlanResult
 
     Branches are exchanged, close one, then open one, so that no bus loses supply and every state keeps the limits, that
     with the closed loop included. Where different sources may not be joined the opening comes first. Every state is
-    evaluated at the demand of the grid's tables. What is best is in `openpoint.search.plan.order`.
+    evaluated at the demand of the grid's tables, by OpenDSS where the grid has phases a, b, c; what stays dark in
+    `reconfigure` does so here. What is best is in `openpoint.search.plan.order`.
 
     Raises:
         InputError: the grid has faults; a state that is not radial or has no power flow; a branch that differs and may
             not be operated; names that are unknown.
-        OptionError: a grid of several phases, or options that make no sense.
+        OptionError: options that make no sense.
     """
-    grid = as_asked(grid, split(grid, options.switchable, "switchable"), (), ())
-    refuse("plan", grid)
+    grid = fed(as_asked(grid, split(grid, options.switchable, "switchable"), (), ()))
     begin = grid if options.before is None else in_state(grid, options.before, "before")
     end = in_state(grid, options.after, "after")
     for state, which in ((begin, "before"), (end, "after")):
         check_state(state, which)
     _refuse_fixed(begin, end)
     network, last = (Limits.given(options.limits).applied(build_network(state)) for state in (begin, end))
-    _refuse_without_flow(network, last)
+    states = ac_states(begin, network)
+    _refuse_without_flow(states, network, last)
     reliability = None if options.reliability is None else read_reliability(options.reliability, grid)
     asked = PlanOptions(
         parallel=options.parallel,
@@ -53,18 +54,18 @@ def prepare(grid: Grid, options: SwitchPlanOptions) -> Prepared[SwitchPlanResult
         reliability=reliability,
         time_limit_s=options.time_limit_s,
     )
-    return Ready(lambda: _result(begin, end, network, asked))
+    return Ready(lambda: _result(begin, end, network, states, asked))
 
 
-def _result(begin: Grid, end: Grid, network: Network, options: PlanOptions) -> SwitchPlanResult:
-    """The order from one state of a grid to another; `network`: of the first, with the limits."""
-    plan = plan_of(begin, network, end.branches().remove("closed")["name"].to_list(), options)
+def _result(begin: Grid, end: Grid, network: Network, states: AcStates, options: PlanOptions) -> SwitchPlanResult:
+    """The order from one state of a grid to another; `network`: of the first, with the limits; `states`: its flows."""
+    plan = plan_of(begin, network, end.branches().remove("closed")["name"].to_list(), options, states)
     return SwitchPlanResult(
         grid=begin,
         grid_after=end,
         open_before=tuple(begin.branches().remove("closed")["name"]),
         open_after=tuple(end.branches().remove("closed")["name"]),
-        plan=replace(plan, notes=(DEMAND, *plan.notes)),
+        plan=replace(plan, notes=(*begin.figure_notes, DEMAND, *plan.notes)),
     )
 
 
@@ -90,7 +91,7 @@ def _refuse_fixed(before: Grid, after: Grid) -> None:
         raise InputError(problems)
 
 
-def _refuse_without_flow(before: Network, after: Network) -> None:
+def _refuse_without_flow(states: AcStates, before: Network, after: Network) -> None:
     """Refuse states without a power flow.
 
     Raises:
@@ -100,7 +101,7 @@ def _refuse_without_flow(before: Network, after: Network) -> None:
     problems = [
         Problem("buses", "", "", f"{which}: the power flow has no solution", remedy)
         for network, which in ((before, "before"), (after, "after"))
-        if ac_state(network, network.closed) is None
+        if states.flow(by_branch(network, network.closed)) is None
     ]
     if problems:
         raise InputError(problems)

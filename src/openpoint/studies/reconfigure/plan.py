@@ -38,7 +38,7 @@ def plan_answer(
         time_limit_s: seconds after which the order is no longer proven; None = none.
 
     Raises:
-        OptionError: there is no answer, the grid has several phases, or times that are no numbers from 0 on.
+        OptionError: there is no answer, or times that are no numbers from 0 on.
         InputError: customers at buses that the grid does not have.
     """
     if not result.has_answer:
