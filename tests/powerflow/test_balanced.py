@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from openpoint.errors import OptionError
 from openpoint.network import Network, build_network
 from openpoint.powerflow import balanced, kernel
-from openpoint.powerflow.balanced import FlowStatus, close_loops, losses, solve
+from openpoint.powerflow.balanced import Flows, FlowStatus, close_loops, losses, solve
 from openpoint.powerflow.check import check_flow
-from openpoint.powerflow.meshed import MeshedFlow, solve_meshed
+from openpoint.powerflow.meshed import solve_meshed
 from openpoint.powerflow.state import ac_state
 from tests.builders.grids import FEED, RICH, all_topologies, random_grid
 from tests.powerflow.oracles import newton_voltages, pandapower_voltages, power_grid_model_voltages
@@ -299,27 +299,27 @@ def test_closed_loops_are_those_of_newtons_method() -> None:
                     missed += want is not None
                     continue
                 seen += 1
-                np.testing.assert_allclose(loops.v[k], want.v, atol=1e-8)
-                np.testing.assert_allclose(loops.i[k], want.i_rated, atol=1e-7)
+                np.testing.assert_allclose(loops.v[k], want.v[0], atol=1e-8)
+                np.testing.assert_allclose(loops.i[k], want.i_rated[0], atol=1e-7)
     assert seen > 200
     assert missed < 0.1 * seen  # these are solved by Newton's method
 
 
-def meshed(network: Network) -> tuple[Network, MeshedFlow]:
+def meshed(network: Network) -> tuple[Network, Flows]:
     """The network with all branches closed, and its flow."""
     network = replace(network, closed=np.ones(network.n_conductors, dtype=np.bool_))
     flow = solve_meshed(network, network.closed)
-    check = check_flow(network, network.closed, flow.v)
+    check = check_flow(network, network.closed, flow.v[0])
     assert check.max_mismatch < 1e-10
-    assert flow.loss == pytest.approx(check.loss, rel=1e-9)
-    np.testing.assert_allclose(flow.i_rated, check.current, atol=1e-9)
+    assert flow.loss[0] == pytest.approx(check.loss, rel=1e-9)
+    np.testing.assert_allclose(flow.i_rated[0], check.current, atol=1e-9)
     return network, flow
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_grids_against_power_grid_model(seed: int) -> None:
     network, flow = meshed(random_network(seed, 22, n_source=1 + seed % 3, n_tie=4, ideal=False, load=2.0))
-    np.testing.assert_allclose(flow.v, power_grid_model_voltages(network, network.closed), atol=1e-8)
+    np.testing.assert_allclose(flow.v[0], power_grid_model_voltages(network, network.closed), atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -327,7 +327,7 @@ def test_random_grids_with_couplers_against_pandapower(seed: int) -> None:
     network = random_network(seed, 20, n_tie=3, load=2.0)
     network = replace(network, s_power=network.s_power + network.s_current, s_current=0.0 * network.s_current)
     network, flow = meshed(network)
-    np.testing.assert_allclose(flow.v, pandapower_voltages(network, network.closed), atol=1e-8)
+    np.testing.assert_allclose(flow.v[0], pandapower_voltages(network, network.closed), atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -337,15 +337,15 @@ def test_a_radial_state_is_that_of_the_sweep(seed: int) -> None:
     sweep, newton = solve(network, network.closed), solve_meshed(network, network.closed)
     assert newton is not None
     for field in ("v", "i_series", "s_fr", "s_to", "source_s"):
-        np.testing.assert_allclose(getattr(newton, field), getattr(sweep, field)[0], atol=1e-10, err_msg=field)
-    assert newton.loss == pytest.approx(sweep.loss[0], abs=1e-11)
+        np.testing.assert_allclose(getattr(newton, field)[0], getattr(sweep, field)[0], atol=1e-10, err_msg=field)
+    assert newton.loss[0] == pytest.approx(sweep.loss[0], abs=1e-11)
 
 
 def test_a_loop_of_couplers_shares_the_current_equally() -> None:
     ring = [Branch(1, 2, z=0j), Branch(1, 2, z=0j), Branch(1, 3, z=0j), Branch(3, 2, z=0j)]
     _, flow = meshed(make_network(4, [Branch(0, 1), *ring], {0: 1.0}, power=[0, 0, 0.5, 0]))
-    total = abs(flow.i_series[0])
-    np.testing.assert_allclose(np.abs(flow.i_series[1:]), np.array([0.4, 0.4, 0.2, 0.2]) * total)
+    total = abs(flow.i_series[0, 0])
+    np.testing.assert_allclose(np.abs(flow.i_series[0, 1:]), np.array([0.4, 0.4, 0.2, 0.2]) * total)
 
 
 def test_what_has_no_flow_has_none() -> None:

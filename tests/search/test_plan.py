@@ -92,7 +92,7 @@ class Judge:
             state = solve_meshed(self.network, closed)
             if state is None:
                 return math.inf, math.inf
-            found = figures_of(self.network, state.v, state.i_rated)
+            found = figures_of(self.network, state.v[0], state.i_rated[0])
         elif not flows.converged[0]:
             return math.inf, math.inf
         else:

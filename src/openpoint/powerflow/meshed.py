@@ -42,19 +42,6 @@ FIRST_PU = (0.9, 1.1)
 
 
 @dataclass(frozen=True)
-class MeshedFlow:
-    """A power flow over N buses, E branches and S sources, in per unit; fields as of `balanced.Flows`, without K."""
-
-    v: Complexes
-    i_series: Complexes
-    i_rated: Floats
-    s_fr: Complexes
-    s_to: Complexes
-    loss: float
-    source_s: Complexes
-
-
-@dataclass(frozen=True)
 class _Paths:
     """The branches that conduct, and the admittances of those with an impedance.
 
@@ -112,8 +99,8 @@ class Balance:
 
 def solve_meshed(
     network: Network, closed: Bools, generation: Complexes | None = None, start: Complexes | None = None
-) -> MeshedFlow | None:
-    """The power flow of one state; None where none is found.
+) -> Flows | None:
+    """The power flow of one state, in a row each; None where none is found.
 
     None, too, where a bus is without supply, where a transformer without impedance is closed, or where branches
     without impedance join sources, since then nothing says what each source delivers.
@@ -128,9 +115,7 @@ def solve_meshed(
     found = newton(balance, start=start)
     if found is None:
         return None
-    flows = flows_at(network, closed, found[0][balance.group][None], balance.power[None])
-    ends = flows.i_rated[0], flows.s_fr[0], flows.s_to[0]
-    return MeshedFlow(flows.v[0], flows.i_series[0], *ends, float(flows.loss[0]), flows.source_s[0])
+    return flows_at(network, closed, found[0][balance.group][None], balance.power[None])
 
 
 def balance_of(network: Network, closed: Bools, generation: Complexes | None = None) -> Balance | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
-from openpoint.network.limits import LIMIT_TOLERANCE, at_kept_limits, greatest_square, least_square
+from openpoint.network.limits import at_kept_limits, greatest_square, least_square
 from openpoint.powerflow.balanced import Flows, FlowStatus, solve
 from openpoint.powerflow.check import AcCheck, check_flow
 from openpoint.powerflow.meshed import solve_meshed
@@ -45,19 +45,14 @@ def ac_state(
     may `start` at given voltages (N).
     """
     generation = network.generator_s if generation is None else generation
-    flows = solve(network, closed, generation=generation)
-    if flows.status[0] == FlowStatus.NOT_RADIAL:
-        meshed = solve_meshed(network, closed, generation, start)
-        if meshed is None:
-            return None
-        v, ends, source_s, loss = meshed.v, (meshed.i_rated, meshed.s_fr, meshed.s_to), meshed.source_s, meshed.loss
-    elif not flows.converged[0] or not flows.energised[0].all():
+    radial = solve(network, closed, generation=generation)
+    is_meshed = radial.status[0] == FlowStatus.NOT_RADIAL
+    flows = solve_meshed(network, closed, generation, start) if is_meshed else radial
+    if flows is None or not flows.converged[0] or not flows.energised[0].all():
         return None
-    else:
-        v, ends = flows.v[0], (flows.i_rated[0], flows.s_fr[0], flows.s_to[0])
-        source_s, loss = flows.source_s[0], float(flows.loss[0])
-    check = check_flow(network, closed, v, generation=generation, tolerance=LIMIT_TOLERANCE)
-    return AcState(closed, generation, v, *ends, source_s, loss, check)
+    ends = flows.i_rated[0], flows.s_fr[0], flows.s_to[0], flows.source_s[0]
+    check = check_flow(network, closed, flows.v[0], generation=generation)
+    return AcState(closed, generation, flows.v[0], *ends, float(flows.loss[0]), check)
 
 
 @dataclass(frozen=True)

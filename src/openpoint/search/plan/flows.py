@@ -93,16 +93,11 @@ class BalancedStates:
 
     def flow(self, closed: Bools) -> Flow | None:
         opened, whole = self.stations.opened, self.stations.whole
-        flows = solve(opened, closed & ~self.stations.dropped)
-        if flows.status[0] == FlowStatus.NOT_RADIAL:
-            found = solve_meshed(whole, closed)
-            if found is None:
-                return None
-            v, i = found.v, found.i_rated
-        elif not flows.converged[0]:
+        radial = solve(opened, closed & ~self.stations.dropped)
+        flows = solve_meshed(whole, closed) if radial.status[0] == FlowStatus.NOT_RADIAL else radial
+        if flows is None or not flows.converged[0]:
             return None
-        else:
-            v, i = flows.v[0], flows.i_rated[0]
+        v, i = flows.v[0], flows.i_rated[0]
         return Flow(v, i, check_flow(whole, closed, v).max_mismatch, figures_of(self.limited, v, i))
 
     def figures(self, closed: Bools) -> list[Figures]:
@@ -112,7 +107,8 @@ class BalancedStates:
             for row, status in enumerate(flows.status):
                 if status == FlowStatus.NOT_RADIAL:
                     meshed = solve_meshed(self.stations.whole, closed[some][row])
-                    found.append(NO_FLOW if meshed is None else figures_of(self.limited, meshed.v, meshed.i_rated))
+                    loops = None if meshed is None else (meshed.v[0], meshed.i_rated[0])
+                    found.append(NO_FLOW if loops is None else figures_of(self.limited, *loops))
                 elif status == FlowStatus.CONVERGED:
                     found.append(figures_of(opened, flows.v[row], flows.i_rated[row]))
                 else:

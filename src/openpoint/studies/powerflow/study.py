@@ -17,7 +17,7 @@ from openpoint.grid.unfed import without_idle
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
-from openpoint.powerflow.holding import hold_voltages, hold_voltages_meshed, shared, with_reactive
+from openpoint.powerflow.holding import hold_voltages, shared, with_reactive
 from openpoint.powerflow.opendss import phase_state
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
@@ -28,15 +28,18 @@ from openpoint.studies.powerflow.options import PowerflowOptions
 from openpoint.studies.powerflow.result import BRANCHES, PowerflowResult
 from openpoint.studies.study import Prepared, Ready, function
 
+SAME_PU = 1e-6
+"""Difference of voltages up to which two states are one."""
+
 
 def prepare(grid: Grid, options: PowerflowOptions) -> Prepared[PowerflowResult]:
     """Exact AC power flow of the grid in today's state.
 
     Balanced grids are solved by the radial sweep, those with loops or joined sources by Newton's method
     (`powerflow.meshed`), and checked by the admittances of the grid. Generators with `v_pu` hold the voltage of their
-    bus while their reactive power stays within its limits (`powerflow.holding`, `powerflow.meshed_holding`). Grids of
-    several phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor
-    steps and switches stay as they are.
+    bus while their reactive power stays within its limits (`powerflow.holding`). Grids of several phases are solved by
+    OpenDSS, loops included, and checked by the equations of the network; taps, capacitor steps and switches stay as
+    they are.
 
     Raises:
         InputError: the grid has faults, leaves buses without supply, or has no solution, also none that holds the
@@ -53,11 +56,13 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     flows = solve(network, network.closed)
     is_meshed = flows.status[0] == FlowStatus.NOT_RADIAL
     _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
-    held = _held(grid, network, is_meshed=is_meshed)
+    held = _held(grid, network)
     network = held.network
     state = ac_state(network, network.closed, start=held.v)
     if state is None:
         raise _no_solution(joined=is_meshed and any(mesh.sources for mesh in meshes(grid)))
+    if held.v is not None and np.abs(state.v - held.v).max() > SAME_PU:
+        raise _not_held(grid)  # at this reactive power the grid runs in another state
     return _result(
         grid,
         network,
@@ -80,7 +85,7 @@ def _ends_a(network: Network, state: AcState) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Held:
-    """A network whose generators hold their voltages, the table of generators, and all voltages of a meshed state."""
+    """A network whose generators hold their voltages, the table of generators, and all voltages, where any do."""
 
     network: Network
     generators: pl.DataFrame
@@ -92,7 +97,7 @@ def _given(grid: Grid) -> pl.DataFrame:
     return grid.generators.select("name", "bus", "p_kw", "q_kvar", "v_pu", pl.lit(None, pl.Boolean).alias("holds"))
 
 
-def _held(grid: Grid, network: Network, *, is_meshed: bool) -> _Held:
+def _held(grid: Grid, network: Network) -> _Held:
     """The reactive power of generators that hold a voltage; those of a bus share it by their ranges.
 
     Raises:
@@ -110,15 +115,9 @@ def _held(grid: Grid, network: Network, *, is_meshed: bool) -> _Held:
     v = np.zeros(len(buses))
     v[at] = rows["v_pu"].to_numpy()
     # Today's reactive power is in the loads of the network already.
-    if is_meshed:
-        found = hold_voltages_meshed(network, network.closed, buses, v, least - today, most - today)
-    else:
-        found = hold_voltages(network, network.closed, buses, v, 0.0 * today, least - today, most - today)
+    found = hold_voltages(network, network.closed, buses, v, least - today, most - today)
     if found is None:
-        remedy = "Check v_pu against the voltage of the source and the loads, or leave it empty"
-        names = ", ".join(rows["name"].to_list()[:10])
-        message = "no power flow was found in which they hold their voltage, or are at a limit of reactive power"
-        raise InputError([Problem("generators", names, "v_pu", message, remedy)])
+        raise _not_held(grid)
     shares = np.zeros(rows.height)
     for bus, q in enumerate((found.q + today) * s):
         shares[at == bus] = shared(q, low[at == bus], high[at == bus])
@@ -126,6 +125,13 @@ def _held(grid: Grid, network: Network, *, is_meshed: bool) -> _Held:
     table[rows["row"].to_list(), "q_kvar"] = pl.Series(shares)
     table[rows["row"].to_list(), "holds"] = pl.Series(found.holds[at])
     return _Held(with_reactive(network, buses, found.q), table, found.v)
+
+
+def _not_held(grid: Grid) -> InputError:
+    remedy = "Check v_pu against the voltage of the source and the loads, or leave it empty"
+    names = ", ".join(grid.generators.filter(pl.col("v_pu").is_not_null())["name"].to_list()[:10])
+    message = "no power flow was found in which they hold their voltage, or are at a limit of reactive power"
+    return InputError([Problem("generators", names, "v_pu", message, remedy)])
 
 
 def _phases(grid: Grid) -> PowerflowResult:

@@ -159,10 +159,10 @@ def _solved(
     days = [dict(zip(drawn, each, strict=True)) for each in zip(*drawn.values(), strict=True)]
     states = [solve_meshed(replace(base, **own), closed, output) for own in days]
     some = [(k, state) for k, state in enumerate(states) if state is not None]
-    rows = [(state.v, state.s_fr, state.s_to, state.source_s) for _, state in some]
+    rows = [(state.v[0], state.s_fr[0], state.s_to[0], state.source_s[0]) for _, state in some]
     sizes = base.n_terminals, *(2 * [base.n_conductors]), len(base.source_terminal)
     empty = tuple(np.empty((0, size), dtype=np.complex128) for size in sizes)
-    rated = np.array([state.i_rated for _, state in some]).reshape(-1, base.n_conductors)
+    rated = np.array([state.i_rated[0] for _, state in some]).reshape(-1, base.n_conductors)
     return np.array([k for k, _ in some], dtype=np.int64), rated, tuple(map(np.array, zip(*rows))) if rows else empty
 
 

@@ -382,11 +382,9 @@ def _of_meshed(network: Network, controls: TapControls, fault: Fault, ties: Choi
 
 def _meshed_flows(network: Network, states: Bools) -> Flows:
     """The flow of one state that may have loops."""
-    flows, found = solve(network, states), solve_meshed(network, states[0])
-    flows.status[0] = FlowStatus.NOT_CONVERGED if found is None else FlowStatus.CONVERGED
-    if found is not None:
-        flows.v[0], flows.i_rated[0], flows.loss[0] = found.v, found.i_rated, found.loss
-    return flows
+    flows = solve(network, states)
+    flows.status[0] = FlowStatus.NOT_CONVERGED
+    return solve_meshed(network, states[0]) or flows
 
 
 def figures_of(network: Network, closed: Bools) -> Figures:
