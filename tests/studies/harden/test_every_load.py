@@ -1,6 +1,7 @@
 """Operating points over a set of loads, against power flows of the islands as grids of their own, at vertices."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from tests.builders.pages import render
 KW = 100.0
 
 
+@cache
 def solved(seed: int, share: float) -> HardenResult:
     return openpoint.harden(
         "zhang13",
@@ -60,7 +62,7 @@ def vertices(count: int, share: float) -> Iterator[np.ndarray]:
         yield 1.0 + share * signs
 
 
-@pytest.mark.parametrize(("seed", "share"), [(1, 0.05), (2, 0.05), (3, 0.3)])
+@pytest.mark.parametrize(("seed", "share"), [(1, 0.05), (3, 0.3)])
 def test_verdicts_agree_with_power_flows_of_the_islands(seed: int, share: float) -> None:
     found = solved(seed, share)
     words = found.disasters.filter(pl.col("for_every") != "")

@@ -52,7 +52,7 @@ def optimum(program: HardenProgram) -> tuple[float, np.ndarray]:
 
 
 @given(RANDOMS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_the_recourse_is_the_best_of_all_states_and_roots(rng: random.Random) -> None:
     try:
         program = random_program(rng)
@@ -67,7 +67,7 @@ def test_the_recourse_is_the_best_of_all_states_and_roots(rng: random.Random) ->
 
 
 @given(RANDOMS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_buying_more_never_costs_more_afterwards(rng: random.Random) -> None:
     try:
         program = random_program(rng)
@@ -82,7 +82,7 @@ def test_buying_more_never_costs_more_afterwards(rng: random.Random) -> None:
 
 
 @given(RANDOMS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_what_is_alike_costs_the_same(rng: random.Random) -> None:
     """Hardening a line that is whole, or breaking one that is hardened, changes nothing."""
     try:
@@ -108,7 +108,7 @@ def test_what_is_alike_costs_the_same(rng: random.Random) -> None:
 
 
 @given(RANDOMS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_the_relaxed_recourse_is_convex_in_decision_and_disaster_together(rng: random.Random) -> None:
     """docs/methods.md M26."""
     try:
@@ -158,9 +158,7 @@ def test_one_attack_on_13_buses(max_lines: int, max_generators: int, usd: float)
 CASES = [
     (A, C, 0.9, 479.45, 479.45, 55.11, 864.86),
     (B, C, 0.9, 1049.52, 879.45, 415.11, 1264.86),
-    (A, C, 0.5, 550.11, 550.11, 275.11, 4323.84),
     (B, C, 0.5, 1180.17, 950.11, 475.11, 4723.84),
-    (A, C, 0.1, 550.11, 550.11, 495.11, 550.11),
     (B, C, 0.1, 736.78, 736.78, 535.11, 736.78),
 ]
 

@@ -11,7 +11,7 @@ import pytest
 
 from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
 from openpoint.report.drawing import Lines, Words
-from openpoint.report.figure import draw, encode, save
+from openpoint.report.figure import draw, encode
 from openpoint.report.numerals import figures
 from openpoint.studies.harden.report import PANELS, PICTURES, after_chart
 from openpoint.studies.harden.result import HardenResult
@@ -137,18 +137,7 @@ def test_a_picture_has_only_so_many_panels(result: HardenResult) -> None:
     assert render(crowded).count('class="chart" id="grid-') == PANELS + 2
 
 
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_the_same_result_gives_the_same_bytes(result: HardenResult, ending: str, tmp_path: Path) -> None:
-    once, twice = (save(result, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
-    assert once == twice
-    assert render(result) == render(result)
-
-
-def test_bad_requests_are_refused(result: HardenResult, none: HardenResult, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="There is no picture"):
-        draw(result, "pie")
-    with pytest.raises(OptionError, match="extension"):
-        save(result, tmp_path / "x.bmp")
+def test_without_a_plan_there_is_no_picture(none: HardenResult) -> None:
     with pytest.raises(OptionError, match="No plan"):
         draw(none)
 

@@ -74,7 +74,7 @@ def test_bounds_enclose_and_slopes_hold_at_every_decision() -> None:
 def test_cuts_of_capped_flows_hold_at_every_decision() -> None:
     """docs/methods.md M28: made at decisions that are whole or fractional, whatever binds."""
     said = 0
-    for seed in (*range(20), 274, 327):  # the last two may harden lines that stay open
+    for seed in (*range(8), 274, 327):  # the last two may harden lines that stay open
         program, disasters, decisions, exact = sampled(seed)
         fractional = [np.random.default_rng(seed).random(len(program.costs)) * 0.5]
         for x in (*decisions, *fractional):
@@ -85,7 +85,7 @@ def test_cuts_of_capped_flows_hold_at_every_decision() -> None:
                 cut = values + slopes @ (other - x)
                 assert (cut <= there + 1e-6 * (1.0 + np.abs(there))).all(), seed
             said += int((values > 0.0).sum())
-    assert said >= 40
+    assert said >= 16
 
 
 def tight_program(seed: int) -> HardenProgram:
@@ -109,7 +109,7 @@ def tight_program(seed: int) -> HardenProgram:
 
 def test_all_spanning_trees_say_what_is_shed() -> None:
     closed = shed = 0
-    for seed in range(30):
+    for seed in range(15):
         program = tight_program(seed)
         nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
         for broken in disasters:
@@ -119,8 +119,8 @@ def test_all_spanning_trees_say_what_is_shed() -> None:
             cut_off = program.recourse_bounds(nothing, broken[None, :]).lower[0]  # type: ignore[union-attr]
             shed += bool(exact > cut_off + 1e-3)
             closed += bool(upper - lower <= 1e-3 * (1.0 + exact))
-    assert shed >= 10
-    assert closed >= 40
+    assert shed >= 5
+    assert closed >= 20
 
 
 def passive_program(seed: int) -> HardenProgram:
@@ -139,7 +139,7 @@ def passive_program(seed: int) -> HardenProgram:
 def test_a_program_over_trees_says_what_is_shed() -> None:
     """docs/methods.md M28: also where taps beside the sources raise or lower voltages, seen from either end."""
     closed = shed = 0
-    for seed in (*range(24), 52, 68, 98, 199):  # of 68, buses without service may feed each other in a loop
+    for seed in (*range(8), 52, 68, 98, 199):  # of 68, buses without service may feed each other in a loop
         program = passive_program(seed)
         nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
         restoration_bounds = program._restoration_bounds
@@ -158,14 +158,14 @@ def test_a_program_over_trees_says_what_is_shed() -> None:
             assert exact * (1.0 - 1e-4) - 1e-2 <= lower <= exact + slack <= upper + 2.0 * slack, seed
             shed += bool(exact > known.lower[0] + 1e-3)
             closed += bool(upper - lower <= 1e-3 * (1.0 + exact))
-    assert shed >= 10
-    assert closed >= 12
+    assert shed >= 4
+    assert closed >= 5
 
 
 def test_a_program_over_trees_never_says_too_much_where_buses_feed_in() -> None:
     """docs/methods.md M28: infeed raises voltages, takes off what paths carry, and may be shed."""
     shed = near = 0
-    for seed in range(60):
+    for seed in range(24):
         program = passive_program(seed)
         rng = random.Random(seed)
         feeds = np.array([rng.random() < 0.3 for _ in range(program.network.n_terminals)])
@@ -184,8 +184,8 @@ def test_a_program_over_trees_never_says_too_much_where_buses_feed_in() -> None:
             assert lower <= exact + slack <= restoration_bounds._above(whole[None, :])[0] + 2.0 * slack, seed
             shed += bool(exact > restoration_bounds._below(whole, nothing, nothing.copy()) + 1e-3)
             near += bool(lower >= exact * (1.0 - 1e-4) - 1e-2)
-    assert shed >= 10
-    assert near >= 10
+    assert shed >= 4
+    assert near >= 4
 
 
 def test_a_search_over_trees_agrees_with_all_of_them() -> None:
@@ -416,7 +416,7 @@ def test_a_disaster_that_was_searched_long_waits_for_those_that_were_not() -> No
 @pytest.mark.parametrize("count", [1, 2])
 def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> None:
     said = 0
-    for seed in range(109, 112):
+    for seed in range(109, 111):
         program, rng = program_of(seed, count)
         disasters = listed(program.uncertainty)
         x = bought_lines(program, rng, 0.2)
@@ -461,7 +461,7 @@ def test_a_plan_with_generators_is_never_worse_than_the_best_without() -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_methods_agree_where_generators_may_be_bought(count: int) -> None:
-    for seed in range(200, 204):
+    for seed in range(200, 202):
         program, _ = program_of(seed, count)
         oracle = ExtensiveForm(solver="highs").solve(program)
         if oracle.decision is None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint import Disasters, ExtensiveForm, Grid, HardenCosts, Limits, OptionError, Termination, harden
+from openpoint import Disasters, Grid, HardenCosts, Limits, OptionError, Termination, harden
 from openpoint.scenarios.futures import moved, outages_within, probabilities_within
 from openpoint.scenarios.futures import outages_moved as transported
 from openpoint.scenarios.futures import read_disasters_ambiguity as read_ambiguity
@@ -46,47 +46,12 @@ def case2(zhang: Grid) -> HardenResult:
     return harden(zhang, disasters=threat, max_lines=1, max_generators=1, costs=CENT, method=EXACT)
 
 
-@pytest.mark.parametrize("method", [EXACT, ExtensiveForm(solver="highs", gap=1e-6)], ids=str)
-def test_a_certain_attack_costs_what_is_published(zhang: Grid, method: ColumnAndConstraint | ExtensiveForm) -> None:
-    attack = of(zhang, attack=(1.0, ["2", "6", "11", "15"]))
-    two = harden(zhang, disasters=attack, max_lines=2, max_generators=0, method=method, value_of_information=False)
-    assert cost(two) == pytest.approx(800.0, abs=0.005)
-    assert two.shed_kw == {"attack": 0.0}
-    both = harden(zhang, disasters=attack, max_lines=1, max_generators=1, method=method, value_of_information=False)
-    assert cost(both) == pytest.approx(400.0 + 150.0 + 14.0 * 371.0, abs=0.005)
-
-
-def test_two_lines_are_better_than_one(zhang: Grid) -> None:
-    for odds, expected in (((0.9, 0.1), 879.45), ((0.5, 0.5), 950.11)):
-        threat = of(zhang, B=(odds[0], B), C=(odds[1], C))
-        result = harden(
-            zhang,
-            disasters=threat,
-            max_lines=2,
-            max_generators=1,
-            costs=CENT,
-            method=EXACT,
-            value_of_information=False,
-        )
-        assert cost(result) == pytest.approx(expected, abs=0.006)
-
-
 def test_without_money_nothing_is_bought(zhang: Grid) -> None:
     result = harden(zhang, disasters=of(zhang, C=(1.0, C)), budget_usd=0.0, costs=CENT, method=EXACT)
     assert (result.hardened_branches, result.generators, result.investment_usd) == ((), (), 0.0)
     assert result.shed_kw["C"] == pytest.approx(617.68, abs=0.005)
     assert result.without_plan_usd == pytest.approx(cost(result), abs=1e-4)
     assert result.termination is Termination.OPTIMAL
-
-
-def test_investment_begins_where_it_pays(zhang: Grid) -> None:
-    """Of A and C: a line from 5.1 % of C on, line and generator from 18.9 % on."""
-    bought = []
-    for chance in (0.04, 0.06, 0.18, 0.20):
-        threat = of(zhang, A=(1.0 - chance, A), C=(chance, C))
-        result = harden(zhang, disasters=threat, max_lines=1, max_generators=1, costs=CENT, value_of_information=False)
-        bought.append((len(result.hardened_branches), len(result.generators)))
-    assert bought == [(0, 0), (1, 0), (1, 0), (1, 1)]
 
 
 def test_figures_keep_their_order(case2: HardenResult) -> None:
@@ -193,9 +158,9 @@ def test_ambiguity_costs_between_the_expectation_and_the_worst_disaster(zhang: G
         pytest.approx(plain.wait_and_see_usd, abs=0.01),
         pytest.approx(plain.mean_value_plan_usd, abs=0.01),
     )
-    sizes = [cost(least(TotalVariation(radius), value_of_information=False)) for radius in (0.05, 0.3)]
+    some = cost(least(TotalVariation(0.3), value_of_information=False))
     worst = least(moved(1.0))
-    assert cost(plain) <= sizes[0] + 1e-6 <= sizes[1] + 2e-6 <= cost(worst) + 3e-6
+    assert cost(plain) <= some + 1e-6 <= cost(worst) + 2e-6
     # Whatever the odds: the plan whose worst disaster costs least.
     assert cost(worst) == pytest.approx(max(worst.disasters["cost_usd"]) + (worst.investment_usd or 0.0), abs=0.01)
     assert (worst.wait_and_see_usd or 0.0) <= cost(worst) + 1e-6 <= (worst.mean_value_plan_usd or math.inf) + 2e-6
@@ -230,7 +195,7 @@ def test_equal_disasters_are_one(zhang: Grid) -> None:
     )
     once = of(zhang, first=(0.5, B), third=(0.5, C))
     asked: dict[str, Any] = {"max_lines": 1, "costs": CENT, "value_of_information": False}
-    few, many = (harden(zhang, disasters=each, max_generators=1, **asked) for each in (once, twice))
+    few, many = (harden(zhang, disasters=each, max_generators=0, **asked) for each in (once, twice))
     assert cost(few) == pytest.approx(cost(many), abs=0.2)
     assert many.disasters["count"].to_list() == [2, 1]
     assert many.disasters["disaster"].to_list() == ["first", "third"]
@@ -243,21 +208,20 @@ def test_equal_disasters_are_one(zhang: Grid) -> None:
 
 def test_disasters_that_are_not_shown_keep_their_figures(zhang: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     threat = of(zhang, A=(0.2, A), B=(0.5, B), C=(0.3, C))
-    full = harden(zhang, disasters=threat, max_lines=1, max_generators=1, method=EXACT)
+    full = harden(zhang, disasters=threat, max_lines=1, max_generators=0, method=EXACT)
     monkeypatch.setattr(harden_answer, "SHOWN_MOST", 1)
     monkeypatch.setattr(harden_answer, "VALUED_MOST", 2)
-    brief = harden(zhang, disasters=threat, max_lines=1, max_generators=1, method=EXACT)
+    brief = harden(zhang, disasters=threat, max_lines=1, max_generators=0, method=EXACT)
     assert cost(brief) == pytest.approx(cost(full), abs=0.01)
     assert brief.buses["disaster"].n_unique() == 1
     assert brief.shed_kw == pytest.approx(full.shed_kw, abs=0.01)
     assert brief.wait_and_see_usd is None
     assert len(brief.notes) >= 2
-    asked = harden(zhang, disasters=threat, max_lines=1, max_generators=1, method=EXACT, value_of_information=True)
+    asked = harden(zhang, disasters=threat, max_lines=1, max_generators=0, method=EXACT, value_of_information=True)
     assert asked.wait_and_see_usd == pytest.approx(full.wait_and_see_usd, abs=0.01)
 
 
-@pytest.mark.parametrize("fixed", [False, True])
-@pytest.mark.parametrize("costs", [None, CENT], ids=["", "closed lines cost"])
+@pytest.mark.parametrize(("costs", "fixed"), [(None, False), (CENT, True)])
 def test_a_time_limit_keeps_a_plan_and_its_bound(zhang: Grid, costs: HardenCosts | None, fixed: bool) -> None:
     """To buy nothing is one, also where some lines cannot be opened."""
     lines = zhang.lines.with_columns(pl.col("name").is_in(["1", "2"]).not_().alias("switchable"))

@@ -14,7 +14,7 @@ import pytest
 import openpoint
 from openpoint import Grid, OptionError, partition, sample_partition
 from openpoint.report.drawing import COLOURS, ISLES, Dots, Lines, Words, ink_on
-from openpoint.report.figure import draw, encode, save
+from openpoint.report.figure import draw, encode
 from openpoint.report.numerals import figures
 from openpoint.studies.compare.report import differing
 from openpoint.studies.compare.result import CompareResult
@@ -121,18 +121,7 @@ def test_what_robustness_costs_is_drawn_over_the_uncertainty(levels: CompareResu
     assert {"figure-seconds", "figure-gap"}.isdisjoint(panels)
 
 
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_the_same_result_gives_the_same_bytes(levels: CompareResult, ending: str, tmp_path: Path) -> None:
-    once, twice = (save(levels, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
-    assert once == twice
-    assert render(levels) == render(levels)
-
-
-def test_bad_requests_are_refused(result: PartitionResult, none: PartitionResult, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="There is no picture"):
-        draw(result, "pie")
-    with pytest.raises(OptionError, match="extension"):
-        save(result, tmp_path / "x.bmp")
+def test_without_a_plan_there_is_no_picture(none: PartitionResult) -> None:
     with pytest.raises(OptionError, match="No plan"):
         draw(none)
 

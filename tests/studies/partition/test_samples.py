@@ -64,7 +64,7 @@ def told(result: PartitionResult) -> tuple[PlanSamples, PlanSamples]:
 
 
 def test_what_robustness_buys_on_the_microgrids(microgrids: PartitionResult) -> None:
-    planned, nominal = told(sample_partition(microgrids, count=400))
+    planned, nominal = told(sample_partition(microgrids, count=150))
     assert planned.linear.share == 1.0
     assert planned.ac.share >= 0.99
     assert planned.ac_alone.share <= planned.ac.share
@@ -77,7 +77,7 @@ def test_what_robustness_buys_on_the_microgrids(microgrids: PartitionResult) -> 
         assert set(each.failures["unit"]) <= {"kW", "kvar"}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_robust_plans_hold_in_every_sample_of_the_linear_model(seed: int) -> None:
     rng = random.Random(seed)
     feeder = three_phase_feeder(rng)
@@ -103,7 +103,7 @@ def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_c
     follower = Follower(program, decision)
     beside = np.zeros(2 * len(follower.led))
     verdicts = []
-    for u in draw(program.uncertainty, 60, 1):
+    for u in draw(program.uncertainty, 40, 1):
         least, change = violated.at(decision, u), follower.changes(u, beside)
         assert (change is not None) == (least.value <= TOLERANCE_PU)
         verdicts.append(change is not None)
@@ -113,7 +113,7 @@ def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_c
         cost = float(program.steps[0].generation_usd @ change[: len(change) // 2])
         assert best.value - 1e-2 <= cost <= best.value + ROOM_USD + 1e-6
         assert np.all(np.abs(change) <= np.concatenate(program.ramps) + 2 * TOLERANCE_PU)
-    assert 5 < sum(verdicts) < 60
+    assert 5 < sum(verdicts) < 40
 
 
 def test_grid_forming_generators_make_up_for_the_losses(microgrids: PartitionResult) -> None:

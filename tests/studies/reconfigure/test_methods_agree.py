@@ -1,8 +1,8 @@
 """Four ways that share little agree on random grids: topology search, Benders, one mixed-integer cone program, and
 brute force. On the built-in grids Benders and topology search agree.
 
-The seeds are counted out, so that the number of grids is exact: 100 with fixed injections, Benders on 20 of them, the
-one-piece program on 12, and 10 with generators to dispatch.
+The seeds are counted out, so that the number of grids is exact: 50 with fixed injections, Benders on 10 of them, the
+one-piece program on 6, and 4 with generators to dispatch.
 """
 
 import json
@@ -29,21 +29,18 @@ SAME = 1e-6
 CONE = 1e-5
 """The same for figures of the cone solver alone where it runs against ratings, with slopes of 1e5 kW and more."""
 SMALL_KW = 1e-5
-CHUNK = 10
 ITERATIONS = 3000
 """Few grids here need a hundred, one (seed 103) more, of no-good cuts; a run that circles ends by this and fails."""
 LONG_FOR_SCIP = {3, *range(10, 20), 36, 47, 52, 61, 71, 73}
 """Seeds that take it from two seconds to a minute; Benders and topology search have them too."""
 IN_ONE_PIECE = [seed for seed in range(80) if seed not in LONG_FOR_SCIP][:6]
-DISPATCHED = range(1000, 1006)
+DISPATCHED = range(1000, 1004)
 """Seeds of grids with generators to dispatch."""
 
 BALANCED = [name for name in files.cases().filter(phases="1")["name"] if files.load(name).generators.is_empty()]
 """Built-in grids of one phase, without devices."""
-MEASURED = ("zhang118", "mantovani136")
-"""Those that take Benders minutes: its figures are what `python -m benchmarks` wrote down."""
-HELD_OPEN = {"baran33": 2, "das70": 5, "baran69": 3, "baran69-x": 3}
-"""Open branches of the optimum that Benders is given, as these grids take it 2 to 20 s without."""
+MEASURED = ("das70", "baran69", "baran69-x", "zhang118", "mantovani136")
+"""Those that take Benders from seconds to minutes: its figures are what `python -m benchmarks` wrote down."""
 RESULTS = Path(__file__).parents[3] / "docs" / "results.json"
 
 
@@ -57,7 +54,7 @@ def test_benders_and_topology_search_agree_on_a_built_in_grid(name: str) -> None
         (row,) = (row for row in rows if (row["grid"], row["method"]) == (name, "benders"))
         benders_kw, bound_kw = row["loss_kw"], row["lower_bound_kw"]
     else:
-        held = search.open_branches[: HELD_OPEN.get(name, 0)]
+        held = search.open_branches[:2]  # without them it takes seconds, as `test_study` does once
         benders = openpoint.reconfigure(grid, locked_open=held, method=Benders(gap=GAP, max_iterations=ITERATIONS))
         benders_kw, bound_kw = benders.loss_kw, benders.lower_bound_kw
     assert search.termination is Termination.OPTIMAL
@@ -88,10 +85,9 @@ def assert_exact(seed: int, result: ReconfigureResult) -> None:
     assert result.ac_max_mismatch_pu <= 1e-6
 
 
-@pytest.mark.parametrize("first", range(0, 10, CHUNK))  # topology search has 50 below
-def test_benders_equals_brute_force(first: int) -> None:
-    """docs/methods.md M22."""
-    for seed in range(first, first + CHUNK):
+def test_benders_equals_brute_force() -> None:
+    """docs/methods.md M22. Topology search has 50 below."""
+    for seed in range(10):
         assert_exact(seed, openpoint.reconfigure(fixed_grid(seed), method=Benders(gap=GAP, max_iterations=ITERATIONS)))
 
 
@@ -115,15 +111,15 @@ def test_the_one_piece_program_equals_brute_force() -> None:
 
 def test_the_seeds_hold_what_they_are_for() -> None:
     """Feasible and infeasible grids, ones whose cone is not tight, several sources, and choices to make."""
-    grids = [fixed_grid(seed) for seed in range(100)]
-    infeasible = [truth(seed).termination is Termination.INFEASIBLE for seed in range(100)]
-    assert 5 <= sum(infeasible) <= 50
-    assert sum(grid.sources.height > 1 for grid in grids) >= 30
-    assert sum(len(all_topologies(program_of(grid).network)) >= 4 for grid in grids) >= 50
+    grids = [fixed_grid(seed) for seed in range(50)]
+    infeasible = [truth(seed).termination is Termination.INFEASIBLE for seed in range(50)]
+    assert 3 <= sum(infeasible) <= 25
+    assert sum(grid.sources.height > 1 for grid in grids) >= 15
+    assert sum(len(all_topologies(program_of(grid).network)) >= 4 for grid in grids) >= 20
     for kind in ("switches", "transformers", "generators", "capacitors"):
-        assert sum(grid.tables()[kind].height > 0 for grid in grids) >= 15, kind
+        assert sum(grid.tables()[kind].height > 0 for grid in grids) >= 7, kind
     loose = 0
-    for seed in range(2, 100, 5):
+    for seed in range(2, 50, 5):
         program = program_of(grids[seed])
         best = truth(seed)
         if best.loss_kw is not None:
@@ -202,7 +198,7 @@ def test_search_dispatches_no_worse_than_benders_and_bounds_what_sampling_finds(
             assert result.termination in (Termination.RELAXATION, Termination.INFEASIBLE), seed
 
 
-@pytest.mark.parametrize("seed", DISPATCHED)
+@pytest.mark.parametrize("seed", DISPATCHED[:3])
 def test_dispatch_by_the_one_piece_program_has_the_same_bound(seed: int) -> None:
     ours = dispatched(seed)
     theirs = openpoint.reconfigure(random_grid(seed, DISPATCH), method=ExtensiveForm(gap=GAP))

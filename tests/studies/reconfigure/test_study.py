@@ -148,7 +148,7 @@ def test_limits_that_nothing_keeps_are_proven_so_and_named() -> None:
     assert len(result.least_violation_open) == 5
 
 
-@pytest.mark.parametrize("seed", [3, 13, 23, 33, 43])
+@pytest.mark.parametrize("seed", [3, 13, 23])
 def test_the_least_violation_is_that_of_brute_force(seed: int) -> None:
     """A voltage above anything reachable: which topology comes nearest, by exact power flows."""
     grid = random_grid(seed, PLAIN)
@@ -193,7 +193,7 @@ def test_an_iteration_limit_keeps_the_best() -> None:
     assert result.loss_kw is not None
 
 
-@pytest.mark.parametrize("seed", [1, 6, 8, 13, 20])
+@pytest.mark.parametrize("seed", [1, 6, 8])
 def test_the_plain_method_reaches_the_same_optimum(seed: int) -> None:
     grid = random_grid(seed, LIMITED if seed % 2 else PLAIN)
     plain = openpoint.reconfigure(grid, method=Benders(relaxation=False, gap=GAP, max_iterations=3000))
@@ -205,11 +205,12 @@ def test_the_plain_method_reaches_the_same_optimum(seed: int) -> None:
 
 
 def test_limits_in_place_of_the_grids_own() -> None:
-    grid = openpoint.read("baran33")
-    result = openpoint.reconfigure(grid, limits=Limits(v_min_pu=0.94), method=Benders(gap=GAP))
-    best = openpoint.reconfigure(grid, limits=Limits(v_min_pu=0.94), method=Enumeration())
-    same_answer(result, best)
-    assert result.v_min_pu >= 0.94 - 1e-6
+    """The state of least loss goes down to 0.9864 pu."""
+    grid, limits = random_grid(12, PLAIN), Limits(v_min_pu=0.98645)
+    result = openpoint.reconfigure(grid, limits=limits, method=Benders(gap=GAP))
+    same_answer(result, openpoint.reconfigure(grid, limits=limits, method=Enumeration()))
+    assert result.v_min_pu >= 0.98645 - 1e-6
+    assert result.loss_kw > 1.1 * openpoint.reconfigure(grid, limits=Limits(voltage=False)).loss_kw
 
 
 def test_enumeration_refuses_what_it_cannot_do() -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint import Enumeration, Futures, Grid
 from openpoint.errors import OptionError
-from openpoint.report.figure import save
 from openpoint.studies.reconfigure.futures.report import (
     Spread,
     cumulative,
@@ -172,12 +171,9 @@ def test_without_any_state_there_is_no_chart() -> None:
     assert saving_chart([Spread("before", "today", one, one, one, one)]) is None
 
 
-@pytest.mark.parametrize("kind", ["grid", "losses", "savings", "voltages"])
-def test_pictures_are_the_same_every_time(kind: str, tmp_path: Path) -> None:
+def test_pages_are_the_same_every_time(tmp_path: Path) -> None:
     result = result_of()
-    files = [save(result, tmp_path / f"{i}.svg", kind) for i in range(2)]
-    assert files[0].read_bytes() == files[1].read_bytes()
-    assert result.plot(kind).axes
+    assert all(result.plot(kind).axes for kind in ("grid", "losses", "savings", "voltages"))
     with pytest.raises(OptionError, match="no picture"):
         result.plot("pie")
     pages = [write_report(result, tmp_path / f"{i}.html").read_bytes() for i in range(2)]

@@ -70,7 +70,7 @@ def all_losses(grid: Grid, futures: Futures) -> tuple[list[Bools], Floats]:
     return states, losses
 
 
-@pytest.mark.parametrize(("seed", "risk"), [(3, Expectation()), (5, WorstCase()), (8, CVaR(0.5)), (13, Expectation())])
+@pytest.mark.parametrize(("seed", "risk"), [(3, Expectation()), (5, WorstCase()), (8, CVaR(0.5))])
 def test_the_answer_is_that_of_all_topologies(seed: int, risk: Risk) -> None:
     grid = meshed(seed)
     futures = futures_of(grid, seed)

@@ -163,11 +163,11 @@ def agree(
 
 
 CASES: dict[str, tuple[dict[str, Any], Callable[[Truth, Floats], Floats], tuple[Flavour, ...]]] = {
-    "expected": ({}, expected, (PLAIN, LIMITED, FEED)),
-    "worst": ({"risk": WorstCase()}, worst, (RICH, LIMITED_FEED)),
-    "cvar": ({"risk": CVaR(0.6)}, cvar(0.6), (FEED, LIMITED)),
-    "total variation": ({"ambiguity": moved(0.25)}, total_variation(0.25), (PLAIN, LIMITED)),
-    "regret": ({"risk": Regret()}, regret, (PLAIN, FEED)),
+    "expected": ({}, expected, (LIMITED, FEED)),
+    "worst": ({"risk": WorstCase()}, worst, (LIMITED_FEED,)),
+    "cvar": ({"risk": CVaR(0.6)}, cvar(0.6), (FEED,)),
+    "total variation": ({"ambiguity": moved(0.25)}, total_variation(0.25), (LIMITED,)),
+    "regret": ({"risk": Regret()}, regret, (FEED,)),
     "mean regret": ({"risk": Regret(Expectation())}, mean_regret, (RICH,)),
 }
 
@@ -189,7 +189,7 @@ def test_the_answer_is_that_of_brute_force(case: str) -> None:
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_limits_may_be_missed_in_a_share_of_the_futures(share: float) -> None:
     ends = set()
-    for seed in range(4):
+    for seed in range(2):
         grid = random_grid(4100 + seed, LIMITED)
         futures = futures_of(grid, seed, count=5)
         result = openpoint.reconfigure_futures(grid, futures, limits_share=share, method=METHOD)
@@ -198,7 +198,7 @@ def test_limits_may_be_missed_in_a_share_of_the_futures(share: float) -> None:
 
 
 def test_the_one_piece_program_gives_the_same() -> None:
-    for seed in range(5):
+    for seed in range(3):
         grid = random_grid(4300 + seed, replace(PLAIN, buses=(3, 5)))  # of ten buses one can take half a minute
         futures = futures_of(grid, seed, count=3)
         result = openpoint.reconfigure_futures(grid, futures, method=ExtensiveForm(gap=GAP))
@@ -252,8 +252,10 @@ def test_worst_case_and_regret_need_no_probabilities_and_the_others_say_so() -> 
             solved(grid, unknown, **options)
 
 
-@pytest.mark.parametrize("risk", [WorstCase(), Regret(), Regret(Expectation())])
-@pytest.mark.parametrize("method", [None, METHOD, ExtensiveForm()])
+@pytest.mark.parametrize(
+    ("risk", "method"),
+    [(WorstCase(), None), (Regret(), None), (Regret(Expectation()), METHOD), (WorstCase(), ExtensiveForm())],
+)
 def test_a_future_that_nothing_serves_is_proven_and_named_for_every_risk(risk: Any, method: Any) -> None:
     grid, p = ring(), np.array([[0.0, 400.0, 0.0, 100.0], [0.0, 90000.0, 0.0, 0.0]])
     futures = Futures(("calm", "flood"), np.array([0.5, 0.5]), ("S", "A", "B", "C"), p, 0.3 * p)
@@ -360,7 +362,7 @@ def test_an_infeasible_problem_names_the_least_violation() -> None:
 
 
 def test_generators_are_dispatched_in_every_future() -> None:
-    for seed in range(1003, 1007):
+    for seed in range(1003, 1005):
         grid = random_grid(seed, replace(DISPATCH, buses=(3, 6)))
         result = solved(grid, futures_of(grid, 1, count=3), limits=openpoint.Limits(voltage=False, current=False))
         assert result.objective_kw is not None
