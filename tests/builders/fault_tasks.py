@@ -12,6 +12,7 @@ from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
 from openpoint.studies.reconfigure.faults.task import FaultEvaluator, FaultFigures
 from openpoint.studies.secure.model.faults import Sections, every_line_alone, faults_of, sections_of, tree_of
 from openpoint.studies.secure.model.indices import SwitchingTimes, interruptions, load_of_buses, may_fail
+from openpoint.studies.secure.model.states import States
 from openpoint.studies.secure.model.switchings import restorations
 from openpoint.studies.secure.model.taps import TapControls
 from tests.builders.grids import all_topologies
@@ -41,7 +42,7 @@ class Case:
             return None
         faults = faults_of(network, self.sections, tree, closed, self.fails)
         w = self.weights
-        restored = restorations(without_meshes(network), tree, NO_TAPS, faults, w.load, lambda _: None)
+        restored = restorations(States(without_meshes(network), tree, NO_TAPS), faults, w.load, lambda _: None)
         unrestorable = nothing.copy()
         for fault, restoration in zip(faults, restored, strict=True):
             served = restoration.served or (False,) * len(fault.parts)

@@ -259,8 +259,6 @@ def test_what_cannot_be_judged_is_refused() -> None:
         openpoint.secure("baran33", open_branches=["33", "34", "35", "36"])
     with pytest.raises(InputError, match="no source reaches them"):
         openpoint.secure("baran33", open_branches=["1", "33", "34", "35", "36", "37"])
-    with pytest.raises(OptionError, match="balanced grids"):
-        openpoint.secure("ieee13")
     with pytest.raises(OptionError, match=r"loading of emergency is 0.*hours of repair is -1"):
         openpoint.secure("baran33", emergency={"loading": 0.0}, hours="repair=-1")
     with pytest.raises(OptionError, match=r"1\.2, and is in percent; for 1\.2 times the ratings give 120"):

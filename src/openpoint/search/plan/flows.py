@@ -146,14 +146,14 @@ class PhaseStates:
     network: Network
 
     def flow(self, closed: Bools) -> Flow | None:
-        found = self._solved(closed)
+        found = self.solved(closed)
         if found is None:
             return None
         mismatch = balances(self.grid, self.network, found.v, closed=closed, energised=found.energised).mismatch[0]
-        return Flow(found.v[0], self._rated(found), float(mismatch), self._figures(found))
+        return Flow(found.v[0], self.rated(found), float(mismatch), self._figures(found))
 
     def figures(self, closed: Bools) -> list[Figures]:
-        return [self._figures(self._solved(each)) for each in closed]
+        return [self._figures(self.solved(each)) for each in closed]
 
     def with_closed(self, closed: Bools, branches: Ints) -> list[Figures]:
         more = np.repeat(closed[None], len(branches), axis=0)
@@ -164,16 +164,18 @@ class PhaseStates:
     def _circuit(self) -> OpenDssCircuit:
         return OpenDssCircuit(self.grid)
 
-    def _solved(self, closed: Bools) -> PhaseFlows | None:
+    def solved(self, closed: Bools) -> PhaseFlows | None:
+        """The flow of a state (B), buses without supply left out; None where there is none."""
         if not np.array_equal(self._circuit.state, closed):
             self._circuit.rewire(closed)
         found = self._circuit.solve()
         return found if found.converged[0] else None
 
     def _figures(self, found: PhaseFlows | None) -> Figures:
-        return NO_FLOW if found is None else figures_of(self.network, found.v[0], self._rated(found))
+        return NO_FLOW if found is None else figures_of(self.network, found.v[0], self.rated(found))
 
-    def _rated(self, found: PhaseFlows) -> Floats:
+    def rated(self, found: PhaseFlows) -> Floats:
+        """(E) rated currents of a flow."""
         network = self.network
         rated: Floats = rated_amperes(network, found.i_fr_a[0], found.i_to_a[0]) / network.i_base_a
         return rated

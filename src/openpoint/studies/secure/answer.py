@@ -11,10 +11,10 @@ import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.enclosure.ports import of_open_ends
+from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network
-from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.violation import Violation
@@ -38,6 +38,21 @@ from openpoint.studies.secure.result import BUSES, FAULTS, SWITCHINGS, WITNESSES
 
 UNTRIED_SHOWN = 10
 """Open branches that are not switchable, of which a note names so many."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The state without a fault.
+
+    Attributes:
+        v: (N) lowest voltage of a phase of each bus, pu. loss_kw: active power lost.
+        broken: limits of planning that it breaks. in_emergency: how many of an emergency.
+    """
+
+    v: Floats
+    loss_kw: float
+    broken: tuple[Violation, ...]
+    in_emergency: int
 
 
 @dataclass(frozen=True)
@@ -173,7 +188,8 @@ def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers:
         return "restored"
     if any(served[k] for k in needs):
         return "partly restored"
-    return "limits" if any(len(fault.parts[k].ties) for k in needs) else "no tie"
+    tried = restoration.nearest is not None and bool(closed_ties(restoration.nearest.ties))
+    return "limits" if tried or not restoration.is_whole else "no tie"
 
 
 def _limit(network: Network, state: Figures) -> str:
@@ -181,6 +197,8 @@ def _limit(network: Network, state: Figures) -> str:
     kind, number = state.worst
     if kind == "tap changers":
         return "tap changers hunt: their bands are narrower than their steps"
+    if kind == "phases":
+        return "ties that do not have all phases"
     if kind == "no power flow":
         return "no power flow: the voltage collapses"
     if kind == "current":
@@ -193,7 +211,7 @@ def _limit(network: Network, state: Figures) -> str:
     return f"{kind} at {network.bus_names[network.terminal_bus[number]]}: {v:.5f} pu"
 
 
-def bus_table(state: AcState, evaluated: Evaluated) -> pl.DataFrame:
+def bus_table(before: Before, evaluated: Evaluated) -> pl.DataFrame:
     """A row a bus."""
     network, customers, times = evaluated.network, evaluated.customers, evaluated.times
     tripping, dark = (np.zeros(network.n_terminals, dtype=np.int64) for _ in range(2))
@@ -205,7 +223,7 @@ def bus_table(state: AcState, evaluated: Evaluated) -> pl.DataFrame:
         "name": list(network.bus_names),
         "load_kw": evaluated.load_kw,
         "customers": nothing if customers is None else customers,
-        "v_pu": np.abs(state.v),
+        "v_pu": before.v,
         "tripping_faults": tripping,
         "dark_faults": dark,
         "interruptions_per_year": nothing if times is None else times.times,
@@ -217,10 +235,9 @@ def bus_table(state: AcState, evaluated: Evaluated) -> pl.DataFrame:
 def answer(
     grid: Grid,
     network: Network,
-    state: AcState,
+    before: Before,
     controls: TapControls,
     told: tuple[str, ...],
-    broken: tuple[Violation, ...],
     faults: Sequence[Fault],
     restored: Sequence[Restoration],
     switched: Sequence[Switching],
@@ -232,8 +249,8 @@ def answer(
     """The result of a grid in the state asked about.
 
     Args:
-        network: with the limits of an emergency. state: without a fault. controls: tap changers
-            that hold a voltage. told: notes on them. broken: limits of planning that the state breaks.
+        network: with the limits of an emergency. before: without a fault. controls: tap changers that hold a voltage.
+        told: notes on them.
         known: of `restored`, over a set of loads.
     """
     customers = customers_of(network, data)
@@ -256,8 +273,7 @@ def answer(
     )
     asked = np.concatenate([fault.branches for fault in faults]) if faults else np.zeros(0, dtype=np.int64)
     saifi, saidi = _indices(times, customers) if counted else (None, None)
-    in_emergency = states.violations(network, ac_state(network, network.closed))
-    notes = _notes(len(in_emergency), unrated & np.isin(np.arange(len(unrated)), asked), times, switched, options)
+    notes = _notes(before.in_emergency, unrated & np.isin(np.arange(len(unrated)), asked), times, switched, options)
     table = fault_table(grid, figures)
     if count := int(table["is_next"].sum()):
         notes.append(
@@ -267,17 +283,17 @@ def answer(
         grid=grid,
         open_branches=states.open_names(network, network.closed),
         is_today=options.open_branches is None,
-        loss_kw=state.loss * network.s_base_kva,
+        loss_kw=before.loss_kw,
         saifi_per_year=saifi,
         saidi_h_per_year=saidi,
         caidi_h=saidi / saifi if saifi and saidi is not None else None,
         not_supplied_kwh_per_year=None if times is None else float(times.kwh.sum()),
         faults=table,
         switchings=switching_table(figures),
-        buses=bus_table(state, figures),
+        buses=bus_table(before, figures),
         witnesses=witness_table(grid, figures),
         for_every=options.set_words,
-        violations=broken,
+        violations=before.broken,
         beyond_ties=options.beyond_ties,
         rules=_rules(options, grid, controls),
         notes=(
@@ -325,7 +341,7 @@ def tap_changers(grid: Grid, controls: TapControls) -> list[str]:
 def _fixed_taps(grid: Grid, faults: pl.DataFrame, controls: TapControls) -> tuple[str, ...]:
     """A note on tap changers, where a voltage is what no tie keeps."""
     count, names = int(faults["limit"].str.starts_with("voltage").sum()), tap_changers(grid, controls)
-    if not count or not names:
+    if not count or not names or has_phases(grid):
         return ()
     named = join_names(names[:UNTRIED_SHOWN]) + (" …" if len(names) > UNTRIED_SHOWN else "")
     what = f"after {count} faults it is a voltage that no tie keeps within its limits"

@@ -22,7 +22,7 @@ VERDICTS = {
     "partly restored": "switching restores a part of it",
     "overload": "other branches go on feeding all of it, beyond a limit",
     "limits": "there are ties, and each state that was allowed breaks a limit",
-    "no tie": "no open branch leads to what is cut off",
+    "no tie": "no open branch leads from what is fed to what is cut off",
 }
 """Words for what switching does after a fault, with their meaning."""
 

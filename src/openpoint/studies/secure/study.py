@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import polars as pl
+
 from openpoint.enclosure.judge import SetJudge
-from openpoint.errors import InputError, Problem, refuse_unknown
+from openpoint.errors import InputError, OptionError, Problem, refuse_unknown
+from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes, unsupplied
 from openpoint.grid.today import as_asked
+from openpoint.grid.unfed import without_idle
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
-from openpoint.powerflow.state import AcState, ac_state
+from openpoint.powerflow.opendss import phase_state
+from openpoint.powerflow.state import ac_state
+from openpoint.results import phase_violations
 from openpoint.results.ac_tables import violations
 from openpoint.scenarios.reliability import Reliability
+from openpoint.search.plan.flows import PhaseStates
 from openpoint.studies.accepted import refuse
-from openpoint.studies.secure.answer import answer
+from openpoint.studies.secure.answer import Before, answer
 from openpoint.studies.secure.model.every_load import Standings, standings_of
 from openpoint.studies.secure.model.faults import Fault, Tree, faults_of, held_faults, sections_on_loops, tree_of
 from openpoint.studies.secure.model.indices import customers_of, load_of_buses, may_fail
-from openpoint.studies.secure.model.switchings import Asked, needs_of, restorations, switchings_after, taken
+from openpoint.studies.secure.model.phases import PhaseFaultStates, graph_of, loops_opened, lowest, units_together
+from openpoint.studies.secure.model.states import States
+from openpoint.studies.secure.model.switchings import Asked, Evaluated, needs_of, restorations, switchings_after, taken
 from openpoint.studies.secure.model.taps import TapControls, controls_of, held_grid
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
@@ -44,17 +54,25 @@ def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
     also where the time is up.
 
     Raises:
-        InputError: the grid has faults, several phases or a state that is not radial or has no power flow; a name that
+        InputError: the grid has faults, a state that is not radial or has no power flow; a name that
             is unknown; faults of the reliability data.
         OptionError: options that make no sense.
 
+    Of a grid of phases a, b, c OpenDSS evaluates the states, and taps stay.
+
     SAIFI, SAIDI and CAIDI are those of IEEE Std 1366.
     """
-    data = options.data(grid)
-    grid, steps = held_grid(options.holding(_as_asked(grid, options)))
-    planned, state = _state(grid, options)
-    network = options.after_faults(grid, planned)
-    stations = open_held_meshes(network)
+    data, grid = options.data(grid), _as_asked(grid, options)
+    steps = tuple[str, ...]()
+    if has_phases(grid):
+        grid = _for_phases(grid, options)
+    else:
+        grid, steps = held_grid(options.holding(grid))
+    planned = Limits.given(options.limits).applied(build_network(grid))
+    whole = options.after_faults(grid, planned)
+    before = _before(grid, planned, whole)
+    network = whole if whole.is_balanced else graph_of(whole)
+    stations = open_held_meshes(whole) if whole.is_balanced else loops_opened(network)
     controls, apart = controls_of(grid, stations)
     if controls.count and (options.beyond_ties or options.shares):
         what = "searches beyond ties" if options.beyond_ties else "what is proved for every load of a set"
@@ -64,10 +82,11 @@ def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
     if tree is None:  # permanently closed loops other than couplers and branches in parallel
         left = grid.with_closed(dict(zip(network.branch_names, stations.opened.closed.tolist(), strict=True)))
         raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_SHOWN]])
-    found = _faults(grid, stations, tree, data, options)
-    return PreparedFaults(
-        grid, network, planned, state, stations, tree, controls, (*steps, *apart), found, data, options
-    )
+    found = _faults(grid, whole, stations, tree, data, options)
+    states: Evaluated = States(stations, tree, controls)
+    if not whole.is_balanced:
+        states = PhaseFaultStates(network, PhaseStates(grid, whole))
+    return PreparedFaults(grid, network, before, stations, states, controls, (*steps, *apart), found, data, options)
 
 
 @dataclass(frozen=True)
@@ -75,18 +94,17 @@ class PreparedFaults:
     """A state of a grid and its faults, ready to be evaluated.
 
     Attributes:
-        grid: in the state asked about. network, planned: of it, with the limits of an emergency and of planning.
-        state: without a fault. stations: the permanently closed loops. tree: of the opened network.
+        grid: in the state asked about. network: of it, with the limits of an emergency; the graph of one of phases.
+        before: without a fault. stations: the permanently closed loops. states: those after faults.
         controls: tap changers that hold a voltage. notes: about them. faults: those that there are. data: customers and
             rates.
     """
 
     grid: Grid
     network: Network
-    planned: Network
-    state: AcState
+    before: Before
     stations: Stations
-    tree: Tree
+    states: Evaluated
     controls: TapControls
     notes: tuple[str, ...]
     faults: list[Fault]
@@ -113,9 +131,7 @@ class PreparedFaults:
         asked = Asked(options.switchings, options.any_switching)
         with deadline_of(options.time_limit_s, deadline) as until:
             # all of them, also if the time is up
-            restored = restorations(
-                stations, self.tree, self.controls, found, load_kw, lambda done: report(done, len(found))
-            )
+            restored = restorations(self.states, found, load_kw, lambda done: report(done, len(found)))
             report(len(found), len(found))
             switched = switchings_after(stations, found, restored, needs, asked, until, report)
             restored = [taken(*each) for each in zip(restored, switched, strict=True)]
@@ -124,9 +140,8 @@ class PreparedFaults:
                 known = Standings.nothing(len(found))
             else:
                 restored, known = standings_of(judge, stations, found, restored, until, report)
-        broken = violations(self.planned, self.state)
-        whole = self.grid, self.network, self.state, self.controls
-        return answer(*whole, self.notes, broken, found, restored, switched, known, load_kw, self.data, options)
+        whole = self.grid, self.network, self.before, self.controls, self.notes
+        return answer(*whole, found, restored, switched, known, load_kw, self.data, options)
 
 
 secure = function("secure", SecureOptions, prepare)
@@ -136,8 +151,10 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
     """The grid in the state that is asked about.
 
     Raises:
-        InputError: several phases, a branch that is unknown, or a state that is not radial.
+        InputError: a branch that is unknown, or a state that is not radial.
     """
+    if has_phases(grid):
+        grid = without_idle(grid.check())
     refuse("secure", grid)
     grid = as_asked(grid, split(grid, options.switchable, "switchable"), (), ())
     names = grid.branches()["name"].to_list()
@@ -152,24 +169,43 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
     return grid
 
 
-def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
-    """The network with the limits of planning, and its state without a fault.
+def _for_phases(grid: Grid, options: SecureOptions) -> Grid:
+    """A grid of phases a, b, c, whose taps stay.
+
+    Raises:
+        OptionError: what is there for balanced grids only.
+    """
+    given = {"switchings": options.beyond_ties, "for_every": options.shares, "hold": options.bands}
+    if refused := [name for name, value in given.items() if value]:
+        raise OptionError(f"secure has {' and '.join(refused)} for balanced grids only (phases '1'); {HAS_PHASES}")
+    none = {name: pl.lit(None, pl.Float64) for name in ("v_hold_min_pu", "v_hold_max_pu")}
+    return grid.with_tables(transformers=grid.transformers.with_columns(**none))
+
+
+def _before(grid: Grid, planned: Network, emergency: Network) -> Before:
+    """The state without a fault, with the limits of planning and of an emergency.
 
     Raises:
         InputError: there is no power flow.
     """
-    network = Limits.given(options.limits).applied(build_network(grid))
-    state = ac_state(network, network.closed)
-    if state is None:
-        remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
-        raise InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])
-    return network, state
+    if planned.is_balanced:
+        if (state := ac_state(planned, planned.closed)) is not None:
+            harmed = violations(emergency, ac_state(emergency, emergency.closed))
+            loss_kw = state.loss * planned.s_base_kva
+            return Before(np.abs(state.v), loss_kw, violations(planned, state), len(harmed))
+    elif (found := phase_state(grid, planned)).has_solution:
+        broken, harmed = (phase_violations.violations(network, found) for network in (planned, emergency))
+        return Before(lowest(planned, np.abs(found.v)), found.loss_kw, broken, len(harmed))
+    remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
+    raise InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])
 
 
-def _faults(grid: Grid, stations: Stations, tree: Tree, data: Reliability, options: SecureOptions) -> list[Fault]:
-    """The faults of the branches of trees, and of those on permanently closed loops."""
+def _faults(
+    grid: Grid, whole: Network, stations: Stations, tree: Tree, data: Reliability, options: SecureOptions
+) -> list[Fault]:
+    """The faults of the branches of trees, and of those on permanently closed loops; `whole`: with its phases."""
     network, opened = stations.whole, stations.opened
-    sections = options.sections(grid, network, data)
+    sections = units_together(whole, options.sections(grid, network, data))
     fails = may_fail(network, not options.lines_only)
     on_loop = sections_on_loops(network, sections, network.closed)[sections.of_branch]
     return [

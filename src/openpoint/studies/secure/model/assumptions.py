@@ -127,10 +127,11 @@ class FaultAssumptions(Question):
         """The network with the limits of an emergency.
 
         Args:
-            network: balanced, of the grid, with the limits of planning; what has none there has none in an emergency.
+            network: of the grid, with the limits of planning; what has none there has none in an emergency.
         """
         given, kept = self._emergency, np.isfinite(network.l_max)
-        share = np.divide(given.get("loading", emergency_loadings(grid)), 100.0)
+        percent = np.broadcast_to(given.get("loading", emergency_loadings(grid)), len(network.branch_names))
+        share = percent[network.conductor_branch] / 100.0
         low, high = (
             np.where((limit > 0.0) & np.isfinite(limit), given[name] ** 2, limit) if name in given else limit
             for name, limit in (("v_min", network.w_min), ("v_max", network.w_max))

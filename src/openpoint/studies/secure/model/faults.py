@@ -337,6 +337,6 @@ def _tripped_in_mesh(network: Network, sections: Sections, closed: Bools, live: 
         np.concatenate([fr[joined_fr], to[joined_to]]),
         np.concatenate([conductor[joined_fr], conductor[joined_to]]),
     )
-    at_fault = part == part[n + int(np.flatnonzero(sections.of_branch == section)[0])]
+    at_fault = np.isin(part, part[n + np.flatnonzero(sections.of_branch == section)])
     left = closed & ~at_fault[n:]
     return np.flatnonzero(live & ~(_live(network, left) & ~at_fault[:n]))

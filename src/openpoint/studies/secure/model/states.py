@@ -75,17 +75,23 @@ def excerpt_of(network: Network, feeder: Ints, chosen: Ints) -> Excerpt:
     return part_of(network, buses, branches)
 
 
-def part_of(network: Network, buses: Ints, branches: Ints) -> Excerpt:
-    """The network of these buses, all sources among them, and of these branches between them."""
-    place = np.full(network.n_terminals, -1, dtype=np.int64)
-    place[buses] = np.arange(len(buses))
+def part_of(network: Network, buses: Ints, branches: Ints, place: Ints | None = None) -> Excerpt:
+    """The network of these buses, all sources among them, and of these branches between them.
+
+    Args:
+        place: (N) number in the part of each; default: that of the buses.
+    """
+    if place is None:
+        place = np.full(network.n_terminals, -1, dtype=np.int64)
+        place[buses] = np.arange(len(buses))
+    of = network.conductor_branch[branches]
     units = np.flatnonzero(place[network.generator_terminal] >= 0)
     part = replace(
         network,
         bus_names=tuple(network.bus_names[n] for n in network.terminal_bus[buses]),
-        branch_names=tuple(network.branch_names[e] for e in branches),
-        branch_kinds=tuple(network.branch_kinds[e] for e in branches),
-        branch_connections=tuple(network.branch_connections[e] for e in branches),
+        branch_names=tuple(network.branch_names[e] for e in of),
+        branch_kinds=tuple(network.branch_kinds[e] for e in of),
+        branch_connections=tuple(network.branch_connections[e] for e in of),
         terminal_bus=np.arange(len(buses)),
         terminal_phase=tuple(network.terminal_phase[n] for n in buses),
         conductor_branch=np.arange(len(branches)),
@@ -223,7 +229,7 @@ class Figures:
 
 
 _HUNT = Figures(math.inf, ("tap changers", -1), math.inf, math.nan, math.nan, -math.inf)
-_NO_FLOW = Figures(math.inf, ("no power flow", -1), math.inf, math.nan, math.nan, -math.inf)
+NO_FLOW = Figures(math.inf, ("no power flow", -1), math.inf, math.nan, math.nan, -math.inf)
 
 
 @dataclass(frozen=True)
@@ -322,7 +328,7 @@ class States:
         v, i = np.abs(flows.v[0]), flows.i_rated[0]
         carries = network.closed & outside[network.terminal_fr] & outside[network.terminal_to]
         outside[network.source_terminal] = False
-        rest = _figures(network, v, np.where(carries, i, 0.0), outside, float(flows.loss[0] - own.loss[0]))
+        rest = figures_at(network, v, np.where(carries, i, 0.0), outside, float(flows.loss[0] - own.loss[0]))
         return part, rest
 
 
@@ -354,10 +360,10 @@ def _of_states(
         if dark or flows.status[row] == FlowStatus.NOT_RADIAL:
             yield None
         elif hunts[row] or not flows.converged[row]:
-            yield EvaluatedState(ties, served, _HUNT if hunts[row] else _NO_FLOW)
+            yield EvaluatedState(ties, served, _HUNT if hunts[row] else NO_FLOW)
         else:
             v, i = np.abs(flows.v[row]), flows.i_rated[row]
-            found = _in_whole(part, _figures(part.network, v, i, live, float(flows.loss[row])))
+            found = _in_whole(part, figures_at(part.network, v, i, live, float(flows.loss[row])))
             found = found if rest is None else found.with_rest(rest)
             yield EvaluatedState(ties, served, found, taps=own.steps(positions[row]))
 
@@ -374,9 +380,9 @@ def _of_meshed(network: Network, controls: TapControls, fault: Fault, ties: Choi
     served = (True,) * len(fault.parts)
     flows, positions, hunts = follow(network, closed[None], controls, flow=_meshed_flows)
     if hunts[0] or not flows.converged[0]:  # none where a bus is without supply
-        figures = _HUNT if hunts[0] else _NO_FLOW
+        figures = _HUNT if hunts[0] else NO_FLOW
         return EvaluatedState(ties, served, figures) if closed_ties(ties) else None
-    figures = _figures(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
+    figures = figures_at(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
     return EvaluatedState(ties, served, figures, taps=controls.steps(positions[0]))
 
 
@@ -393,8 +399,8 @@ def figures_of(network: Network, closed: Bools) -> Figures:
     if flows.status[0] == FlowStatus.NOT_RADIAL:
         flows = _meshed_flows(network, closed[None])
     if not flows.converged[0]:
-        return _NO_FLOW
-    return _figures(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
+        return NO_FLOW
+    return figures_at(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
 
 
 def keeping(network: Network, closed: Bools) -> Bools:
@@ -407,7 +413,7 @@ def keeping(network: Network, closed: Bools) -> Bools:
     return np.asarray(fits & (i <= greatest_magnitude(np.sqrt(network.l_max))).all(axis=1))
 
 
-def _figures(network: Network, v: Floats, i: Floats, live: Bools, loss: float) -> Figures:
+def figures_at(network: Network, v: Floats, i: Floats, live: Bools, loss: float) -> Figures:
     """The figures of voltages (N) and currents (E)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(live & (network.w_min > 0.0), 1.0 - v / np.sqrt(network.w_min), -np.inf)

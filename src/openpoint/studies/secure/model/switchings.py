@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 
@@ -29,19 +30,17 @@ from openpoint.network.stations import Stations
 from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.result import SearchProgress
 from openpoint.search.topology import search_topologies
-from openpoint.studies.secure.model.faults import Fault, Tree
+from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.states import (
     CELLS,
     Choice,
     EvaluatedState,
     Remainder,
-    States,
     closed_ties,
     figures_of,
     keeping,
     remainder_of,
 )
-from openpoint.studies.secure.model.taps import TapControls
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers.pool import never
@@ -82,10 +81,17 @@ def needs_of(fault: Fault, load: Floats, customers: Floats | None) -> list[bool]
     ]
 
 
+class Evaluated(Protocol):
+    """Whoever evaluates states after faults."""
+
+    def evaluated(
+        self, faults: Sequence[Fault], asked: Sequence[Sequence[Choice]], on_progress: Callable[[int], None]
+    ) -> list[list[EvaluatedState]]:
+        """The states of choices of each fault; those that join a part to nothing, or close a loop, are left out."""
+
+
 def restorations(
-    stations: Stations,
-    tree: Tree,
-    controls: TapControls,
+    states: Evaluated,
     faults: Sequence[Fault],
     load: Floats,
     on_progress: Callable[[int], None],
@@ -93,9 +99,8 @@ def restorations(
     """The restoration of each fault.
 
     Args:
-        stations: the network with the limits of an emergency, and the one with its permanently closed loops opened,
-            both in the state before. tree: of the latter. faults: in this state.
-        controls: tap changers that hold a voltage. load: (N) of each bus, of which most is to be restored.
+        states: after them, within the limits of an emergency. faults: in one state.
+        load: (N) of each bus, of which most is to be restored.
         on_progress: called with the number of faults evaluated.
     """
     asked: list[list[Choice]] = [_choices([[int(t) for t in part.ties] for part in fault.parts]) for fault in faults]
@@ -103,7 +108,6 @@ def restorations(
         if fault.is_held:  # what other branches take over may be too much for them
             choices.append((None,) * len(fault.parts))
     whole = [len(choices) < MOST or _count(fault) <= MOST for choices, fault in zip(asked, faults)]
-    states = States(stations, tree, controls)
     evaluated = states.evaluated(faults, asked, on_progress)
     for k in (k for k, done in enumerate(whole) if not done):
         good = [[j for j in evaluated[k] if j.holds and j.ties[p] is not None] for p in range(len(faults[k].parts))]
@@ -142,7 +146,8 @@ def _best(fault: Fault, states: Sequence[EvaluatedState], load: Floats, whole: b
     held.sort(key=lambda s: (-served(s), sum(t is not None for t in s.ties), s.figures.loss))
     best = held[0] if held else None
     others = tuple(state for state in held[1:] if served(state) == served(held[0]))
-    full = [state for state in states if all(state.served)] or list(states)
+    tried = [state for state in states if closed_ties(state.ties)] or list(states)
+    full = [state for state in tried if all(state.served)] or tried
     nearest = None if best and all(best.served) else min(full, key=lambda s: s.figures.excess, default=None)
     return Restoration(best, nearest, whole, others)
 
