@@ -50,7 +50,7 @@ def test_the_certificate_of_a_built_in_grid_verifies(name: str, certificates: di
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_certificates_of_random_grids_verify(
     kind: tuple[str, ...], seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -73,7 +73,7 @@ def test_a_certificate_is_accepted_and_one_with_radii_one_percent_smaller_is_not
 
 
 @given(grids(LIMITED_FEED), st.integers(0, 10_000), st.sampled_from([0.05, 0.3]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_flow_of_a_random_grid_lies_outside_what_a_certificate_proves(grid: Grid, seed: int, share: float) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "set.json"
@@ -149,7 +149,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, dict[str, 
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_mutant_of_a_set_proves_what_is_false(original: tuple[Grid, dict[str, Any], Path], seed: int) -> None:
     grid, given, path = original
     document = mutated(given, list(leaves(given)), np.random.default_rng(seed))
@@ -270,7 +270,7 @@ def test_exact_arithmetic_takes_loads_of_all_models_and_between_phases(reference
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_exact_arithmetic_accepts_no_false_mutant_of_a_plan(
     reference: Any, plan: tuple[Grid, dict[str, Any], Path], seed: int
 ) -> None:

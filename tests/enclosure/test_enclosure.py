@@ -45,7 +45,7 @@ def refuse_outside(found: EncloseResult, realisation: Grid, near: float) -> None
 
 
 @given(grids(LIMITED_FEED), st.integers(0, 10_000), st.sampled_from([0.05, 0.2, 0.5]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_flow_of_a_random_grid_lies_outside(grid: Grid, seed: int, share: float) -> None:
     try:
         found = openpoint.enclose(grid, for_every={"load": share, "generation": share})
@@ -95,7 +95,7 @@ FLAVOURS = (LIMITED_FEED, RICH)
 
 
 @given(st.sampled_from(FLAVOURS).flatmap(grids), st.integers(0, 10_000), st.sampled_from([(0.1, 0.0), (0.05, 0.1)]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_flow_with_other_resistances_and_reactances_lies_outside(
     grid: Grid, seed: int, ohms: tuple[float, float]
 ) -> None:
@@ -134,7 +134,7 @@ def test_no_flow_of_an_unbalanced_feeder_with_other_ohms_lies_outside(name: str)
         refuse_outside(found, with_other_ohms(here, rng, (0.1, 0.05), ends=bool(k % 2)), 1e-6)
 
 
-@pytest.mark.parametrize("seed", range(1, 10))
+@pytest.mark.parametrize("seed", range(1, 6))
 def test_no_flow_of_a_random_unbalanced_grid_with_other_ohms_lies_outside(seed: int) -> None:
     """Wye and delta loads of all models, generators, capacitors, and in every third grid regulators; by OpenDSS."""
     grid = feeder_with_devices(seed) if seed % 3 == 0 else phase_trees(seed, generation=True)

@@ -44,7 +44,7 @@ def flows_of(grid: Grid, share: float) -> list[tuple[PortFlow, Complexes, Floats
 
 
 @given(grids(LIMITED_FEED), st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_a_flow_is_the_linearised_one_at_a_shifted_deviation(grid: Grid, seed: int) -> None:
     """x = J (d − r(x)) for flows that sweeps of the port equations find, of loads of all models."""
     rng = np.random.default_rng(seed)

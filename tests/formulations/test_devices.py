@@ -53,7 +53,7 @@ def least(flow: DistFlow, more: list[cp.Constraint] | None = None) -> float:
     return answer.value if answer.status is Status.OPTIMAL else np.inf
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_at_whole_positions_it_is_the_flow_of_the_network_that_stands_there(seed: int) -> None:
     """docs/methods.md M7."""
     rng, network, devices, trees = case(seed)
@@ -69,7 +69,7 @@ def test_at_whole_positions_it_is_the_flow_of_the_network_that_stands_there(seed
             assert here <= there + 1e-5 * max(1.0, there)
 
 
-@pytest.mark.parametrize("seed", range(40, 48))
+@pytest.mark.parametrize("seed", range(40, 44))
 def test_between_positions_it_costs_no_more_than_at_any(seed: int) -> None:
     """docs/methods.md M7."""
     rng, network, devices, trees = case(seed)
@@ -83,7 +83,7 @@ def test_between_positions_it_costs_no_more_than_at_any(seed: int) -> None:
         assert relaxed <= there + 1e-5 * max(1.0, there)
 
 
-@pytest.mark.parametrize("seed", range(60, 70))
+@pytest.mark.parametrize("seed", range(60, 65))
 def test_voltages_of_exact_flows_lie_within_the_bounds(seed: int) -> None:
     rng, network, devices, trees = case(seed)
     upper = voltage_bounds(highest_voltages(network, devices), limits=False)[1]

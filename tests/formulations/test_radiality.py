@@ -90,7 +90,7 @@ def test_the_heaviest_tree_weighs_what_networkx_finds(case: tuple[int, list[tupl
     assert float(weight @ heaviest_tree(choices, weight)) == pytest.approx(theirs, abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3000, 3018))
+@pytest.mark.parametrize("seed", range(3000, 3009))
 def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
     """Without physics, every binary state of the branches is feasible if and only if it is a tree.
 
@@ -133,7 +133,7 @@ def test_nothing_free_gives_no_arcs() -> None:
     assert choices.state.tolist() == [1.0]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_all_radial_states_and_no_other_each_once(seed: int, lock: bool) -> None:
     network = build_network(meshed(seed))

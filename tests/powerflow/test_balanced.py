@@ -186,7 +186,7 @@ def test_a_batch_equals_its_flows_one_by_one(seed: int) -> None:
 
 
 @given(SEEDS, st.integers(2, 9), st.integers(1, 3), st.integers(1, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_radiality_equals_that_of_networkx(seed: int, n_bus: int, n_source: int, n_branch: int) -> None:
     rng = np.random.default_rng(seed)
     n = n_bus + n_source
@@ -316,13 +316,13 @@ def meshed(network: Network) -> tuple[Network, Flows]:
     return network, flow
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_grids_against_power_grid_model(seed: int) -> None:
     network, flow = meshed(random_network(seed, 22, n_source=1 + seed % 3, n_tie=4, ideal=False, load=2.0))
     np.testing.assert_allclose(flow.v[0], power_grid_model_voltages(network, network.closed), atol=1e-8)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_grids_with_couplers_against_pandapower(seed: int) -> None:
     network = random_network(seed, 20, n_tie=3, load=2.0)
     network = replace(network, s_power=network.s_power + network.s_current, s_current=0.0 * network.s_current)
@@ -330,7 +330,7 @@ def test_random_grids_with_couplers_against_pandapower(seed: int) -> None:
     np.testing.assert_allclose(flow.v[0], pandapower_voltages(network, network.closed), atol=1e-8)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_radial_state_is_that_of_the_sweep(seed: int) -> None:
     network = random_network(seed, 25, n_source=1 + seed % 2, n_tie=3)
     network = replace(network, y_open_to=np.where(network.closed, 0.0, 0.02j))

@@ -91,14 +91,14 @@ def without_current(network: Network) -> Network:
     return replace(network, s_power=network.s_power + network.s_current, s_current=0.0 * network.s_current)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("n_source", [1, 2, 3])
 def test_random_grids_against_power_grid_model(seed: int, n_source: int) -> None:
     network = random_network(seed, 18 + n_source, n_source=n_source, n_tie=3, ideal=False, load=2.0)
     np.testing.assert_allclose(own(network), power_grid_model_voltages(network, network.closed), atol=1e-8)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_grids_against_pandapower(seed: int) -> None:
     network = random_network(seed, 20, n_source=1 + seed % 3, n_tie=3, load=2.0)
     network = without_current(network)

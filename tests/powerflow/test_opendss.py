@@ -274,7 +274,7 @@ def test_another_topology_keeps_the_positions() -> None:
 def test_a_circuit_that_is_switched_gives_the_flow_of_a_new_one() -> None:
     """Also where tap changers move in between, and where parts lose their supply."""
     count = 0
-    for seed in range(12):
+    for seed in range(6):
         rng, grid = np.random.default_rng(seed), meshed(seed)
         circuit, today = OpenDssCircuit(grid), grid.branches()["closed"].to_numpy()
         free = np.flatnonzero(grid.branches()["switchable"].to_numpy())
@@ -293,4 +293,4 @@ def test_a_circuit_that_is_switched_gives_the_flow_of_a_new_one() -> None:
             ):
                 assert np.allclose(one, other, rtol=1e-7, atol=1e-7, equal_nan=True)
             count += 1
-    assert count > 40
+    assert count > 20

@@ -103,7 +103,6 @@ def hardened(names: list[str], **options: Any) -> Any:
 
 
 OUTPUTS = STUDIES | {
-    "reconfigure, solved": reconfigured.result,
     "reconfigure, infeasible": lambda: reconfigured.result(solved=False),
     "reconfigure, strange names": lambda: reconfigured.result(reconfigured.NASTY),
     "futures, infeasible": lambda: openpoint.reconfigure_futures(
@@ -174,8 +173,7 @@ def test_a_result_is_written(name: str, results: dict[str, Any], tmp_path: Path)
 def test_every_result_has_a_report_and_a_picture(name: str, results: dict[str, Any], tmp_path: Path) -> None:
     page = results[name].write_report(tmp_path / "deep" / "report.html")
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    results[name].plot().savefig(tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").stat().st_size > 0
+    assert results[name].plot().axes
 
 
 def test_names_of_files_must_fit_what_is_written(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def grids(first: int, count: int) -> list[tuple[int, DeviceGrid]]:
 
 def test_the_search_equals_the_enumeration() -> None:
     seen: Counter[str] = Counter()
-    for seed, grid in grids(0, 35):
+    for seed, grid in grids(0, 18):
         try:
             found = search_topologies(grid.network, devices=grid.devices, gap=0.0)
         except OptionError:
@@ -66,16 +66,16 @@ def test_the_search_equals_the_enumeration() -> None:
         assert found.positions is not None, seed
         value, violation = grid.evaluator.evaluate(found.closed, found.positions)
         assert (value[0], violation[0]) == (pytest.approx(found.value, rel=1e-9, abs=1e-12), 0.0), seed
-    assert seen["OPTIMAL"] > 14
+    assert seen["OPTIMAL"] > 7
     assert seen["INFEASIBLE"] > 0
     assert seen["refused"] < 5
 
 
 def test_no_bound_exceeds_the_best_completion() -> None:
     checked = 0
-    for seed, grid in grids(200, 30):
+    for seed, grid in grids(200, 15):
         checked += check_nodes(seed, grid)
-    assert checked > 125
+    assert checked > 60
 
 
 def check_nodes(seed: int, grid: DeviceGrid) -> int:
@@ -224,7 +224,7 @@ def test_a_bank_at_a_source_counts_where_the_power_of_the_source_is_limited() ->
 
 def test_moves_with_a_price_are_made_where_enumeration_makes_them() -> None:
     seen: Counter[int] = Counter()
-    for seed in range(14):
+    for seed in range(7):
         grid = random_device_grid(seed, ("banks", "voltages", "taps", "fixed units", "limits"), 500)
         still = best_operating_state(replace(grid, devices=grid.devices.only(np.empty(0, dtype=np.int64))).evaluator)
         free = best_operating_state(grid.evaluator)

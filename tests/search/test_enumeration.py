@@ -83,7 +83,7 @@ def listed(network: Network, **options: object) -> list[tuple[bool, ...]]:
 
 
 @given(SEEDS, st.integers(2, 7), st.integers(1, 11), st.integers(1, 3), st.integers(1, 9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_enumeration_equals_brute_force(seed: int, n_bus: int, n_branch: int, n_source: int, chunk: int) -> None:
     network = random_graph(seed, n_bus, n_branch, min(n_source, n_bus))
     found = listed(network, chunk=chunk)
@@ -93,7 +93,7 @@ def test_enumeration_equals_brute_force(seed: int, n_bus: int, n_branch: int, n_
 
 
 @given(SEEDS, st.integers(2, 30), st.integers(0, 25))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_count_equals_the_determinant(seed: int, n_bus: int, n_tie: int) -> None:
     rng = np.random.default_rng(seed)
     branches = [Branch(int(rng.integers(0, bus)), bus) for bus in range(1, n_bus)]
@@ -193,7 +193,7 @@ def one_by_one(grid: DeviceGrid) -> tuple[float, float]:
 def test_enumeration_equals_a_loop_over_all_states() -> None:
     features = ("banks", "voltages", "taps", "fixed units", "limits", "ratings")
     checked = 0
-    for seed in range(40):
+    for seed in range(20):
         grid = random_device_grid(seed, features, most=FEW)
         if not grid.devices.count or not count_topologies(grid.network):
             continue
@@ -209,12 +209,12 @@ def test_enumeration_equals_a_loop_over_all_states() -> None:
         again = grid.evaluator.evaluate(best.closed, best.positions, best.generation)
         assert (again[0][0], again[1][0]) == pytest.approx((best.value, best.violation), rel=1e-12)
         checked += 1
-    assert checked >= 20
+    assert checked >= 10
 
 
 def test_sampled_outputs_come_close_to_the_optimum_of_the_search_from_above() -> None:
     checked = 0
-    for seed in range(7):
+    for seed in range(4):
         network = random_grid(np.random.default_rng(seed), ("dispatch", "shunts"))
         grid = DeviceGrid(network, no_devices(), *free_of_charge(network))
         found, enumerated = search_topologies(network, gap=1e-9), sampled_outputs.best_operating_state(grid.evaluator)
@@ -224,7 +224,7 @@ def test_sampled_outputs_come_close_to_the_optimum_of_the_search_from_above() ->
         assert enumerated.best.value >= found.lower_bound * (1.0 - 1e-9)
         assert enumerated.best.value == pytest.approx(found.value, rel=1e-5, abs=1e-9)
         checked += 1
-    assert checked >= 5
+    assert checked >= 2
 
 
 def test_combinations_are_all_combinations_once() -> None:

@@ -19,7 +19,7 @@ GAP = 1e-6
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_equals_all_plans_with_one_exchange(kind: tuple[str, ...], seed: int) -> None:
     problem, states, values = random_problem(seed, kind)
     problem = replace(problem, before=None, most=2)

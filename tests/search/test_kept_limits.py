@@ -74,7 +74,7 @@ def narrowed(grid: DeviceGrid, state: State) -> Iterator[tuple[str, DeviceGrid]]
     yield "power", replace(grid, supply=replace(supply, p_max=np.minimum(most, supply.p_max)))
 
 
-@pytest.mark.parametrize("seed", range(0, 20, 2))
+@pytest.mark.parametrize("seed", range(0, 20, 4))
 def test_no_state_that_is_accepted_lies_below_the_bound_of_the_search(seed: int) -> None:
     grid = random_device_grid(seed, FEATURES, 200)
     _, state, value = best_state(grid)
@@ -145,7 +145,7 @@ def least_accepted(seed: int) -> float:
     return least * arrays.s_base_kva
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("method", [openpoint.TopologySearch(gap=1e-6), Benders(gap=1e-6)])
 def test_where_a_limit_is_a_lever_bound_and_answer_meet_at_what_is_accepted(seed: int, method: Any) -> None:
     grid = lever(seed)
@@ -156,7 +156,7 @@ def test_where_a_limit_is_a_lever_bound_and_answer_meet_at_what_is_accepted(seed
         assert not found.violations
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_where_a_limit_is_a_lever_the_search_is_proven_optimal(seed: int) -> None:
     grid = lever(seed)
     found = openpoint.dispatch(grid, method=openpoint.TopologySearch(gap=1e-6))

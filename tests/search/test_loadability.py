@@ -31,7 +31,7 @@ def says(network: Network) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_it_never_speaks_where_a_state_exists(seed: int, kind: tuple[str, ...]) -> None:
     rng = np.random.default_rng([seed, 5])
     network = random_grid(rng, kind)
@@ -48,7 +48,7 @@ def test_it_never_speaks_where_a_state_exists(seed: int, kind: tuple[str, ...]) 
 
 def test_lengths_a_thousand_times_too_long_are_known_at_once() -> None:
     found = 0
-    for seed in range(20):
+    for seed in range(10):
         network = random_grid(np.random.default_rng(seed), ("shunts",))
         limits = np.zeros(network.n_terminals), np.full(network.n_terminals, 1.21)
         network = network.with_limits(w_min=limits[0], w_max=limits[1], l_max=network.l_max + np.inf)
@@ -57,7 +57,7 @@ def test_lengths_a_thousand_times_too_long_are_known_at_once() -> None:
             found += 1
             result = search_topologies(made)
             assert (result.termination, result.nodes) == (Termination.INFEASIBLE, 0)
-    assert found >= 10
+    assert found >= 5
 
 
 def test_without_upper_limits_such_a_grid_is_refused_with_what_to_do() -> None:

@@ -98,10 +98,9 @@ def check_nodes(network: Network, states: np.ndarray, value: np.ndarray, seed: i
     return checked
 
 
-@pytest.mark.parametrize("first", [0])
-def test_search_equals_brute_force_on_a_hundred_grids(first: int) -> None:
+def test_search_equals_brute_force_on_fifty_grids() -> None:
     seen: Counter[str] = Counter()
-    for seed, network in networks(first, 100):
+    for seed, network in networks(0, 50):
         most_changes, cost = changes(seed)
         seen["changes"] += most_changes is not None
         seen["costs"] += cost > 0.0
@@ -125,8 +124,8 @@ def test_search_equals_brute_force_on_a_hundred_grids(first: int) -> None:
             assert found.lower_bound <= best * (1.0 + 1e-9) + 1e-12, seed
         if len(states):
             seen["bounds"] += check_nodes(network, states, value, seed)
-    assert seen["refused"] <= 10  # nothing bounds a voltage; nine in ten are searched
-    assert seen["INFEASIBLE"] >= 3
-    assert min(seen["changes"], seen["costs"]) >= 25
-    assert seen["choices"] >= 60
-    assert seen["bounds"] >= 1000
+    assert seen["refused"] <= 5  # nothing bounds a voltage; nine in ten are searched
+    assert seen["INFEASIBLE"] >= 1
+    assert min(seen["changes"], seen["costs"]) >= 12
+    assert seen["choices"] >= 30
+    assert seen["bounds"] >= 500

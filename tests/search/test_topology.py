@@ -65,7 +65,7 @@ def loaded(name: str, v_min: float = 0.0) -> Network:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_search_equals_brute_force(kind: tuple[str, ...], seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_grid(rng, kind)
@@ -279,7 +279,7 @@ def cables(seed: int) -> Network:
     return hanging(rng, replace(network, y_shunt=sp.csr_array(sp.diags_array(y)), w_max=high))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_bounds_are_exact_on_trees_and_below_all_completions_elsewhere(seed: int) -> None:
     """At the best multipliers of a tree the bound leaves no room for an error in what open lines take."""
     network = cables(seed)
@@ -300,7 +300,7 @@ def test_bounds_are_exact_on_trees_and_below_all_completions_elsewhere(seed: int
             assert bound(model, work, held.work.y, held.work.mu) <= value[inside].min() * (1.0 + 1e-9)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_answers_are_those_of_brute_force_and_their_certificates_verify(seed: int, tmp_path: Path) -> None:
     network = cables(seed)
     _, value = judged(network, None, 0.0)
@@ -323,11 +323,11 @@ def test_where_lines_hang_matters() -> None:
     Theory: docs/methods.md M4.
     """
     told = 0
-    for seed in range(24):
+    for seed in range(12):
         network = cables(seed)
         dead = search_topologies(network.dead_when_open())
         told += search_topologies(network).value != pytest.approx(dead.value, rel=1e-6)
-    assert told > 12
+    assert told > 6
 
 
 def test_a_branch_that_must_close_hangs_nowhere() -> None:

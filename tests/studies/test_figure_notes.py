@@ -36,7 +36,6 @@ def storm(grid: Grid) -> Disasters:
 RING = ["a", "b", "c"]
 STUDIES: dict[str, tuple[Callable[[Grid], Result], Callable[[], Grid], str]] = {
     "powerflow": (openpoint.run_powerflow, lambda: ring(RING), "powerflow"),
-    "reconfigure": (openpoint.reconfigure, lambda: ring(RING), "reconfigure"),
     "futures": (
         lambda grid: openpoint.reconfigure_futures(grid, openpoint.grow(grid, count=2, seed=1)),
         lambda: ring(RING),
@@ -48,20 +47,10 @@ STUDIES: dict[str, tuple[Callable[[Grid], Result], Callable[[], Grid], str]] = {
         lambda: ring(RING),
         "harden",
     ),
-    "powerflow of phases": (
-        openpoint.run_powerflow,
-        lambda: openpoint.read("ieee13"),
-        "powerflow",
-    ),
     "reconfigure of phases": (
         openpoint.reconfigure,
         lambda: openpoint.read("ieee13"),
         "reconfigure",
-    ),
-    "partition": (
-        lambda grid: openpoint.partition(grid, uncertainty=0.0),
-        lambda: five().grid(),
-        "partition",
     ),
     "partition over time": (
         lambda grid: openpoint.partition_steps(grid, Horizon.from_tables([{"step": "now", "hours": 1.0}])),

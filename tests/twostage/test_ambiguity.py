@@ -86,7 +86,7 @@ def test_wasserstein_equals_its_dual_by_kantorovich(seed: int, radius: float) ->
 
 @pytest.mark.parametrize("kind", range(4))
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=25)
+@settings(max_examples=13)
 def test_balls_grow_from_the_nominal_to_the_worst_case(kind: int, seed: int) -> None:
     """Radius 0 is the expectation, a large one the worst case, monotone between."""
     p, values, _ = case(seed)
@@ -105,7 +105,7 @@ def sets(seed: int) -> list[ProbabilitySet]:
 
 @pytest.mark.parametrize("which", range(7))
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_the_dual_block_is_the_worst(which: int, seed: int) -> None:
     """docs/methods.md M25."""
     _, values, _ = case(seed)
@@ -118,7 +118,7 @@ def test_the_dual_block_is_the_worst(which: int, seed: int) -> None:
 
 @pytest.mark.parametrize("which", range(7))
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_the_worst_is_attained_by_probabilities_and_coherent(which: int, seed: int) -> None:
     """It is the value of its p; it grows with the values, is convex, and moves along with a constant."""
     _, values, _ = case(seed)
@@ -135,7 +135,7 @@ def test_the_worst_is_attained_by_probabilities_and_coherent(which: int, seed: i
 
 @pytest.mark.parametrize("which", range(7))
 @given(seed=st.integers(0, 10**6), size=st.sampled_from([1e-12, 1e-8, 1e9]), level=st.sampled_from([0.0, 1.0, 30.0]))
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_the_worst_of_small_differences_is_found_as_exactly(which: int, seed: int, size: float, level: float) -> None:
     """The vector does not depend on the unit of the values, nor on a constant in them."""
     _, values, _ = case(seed)

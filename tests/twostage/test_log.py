@@ -33,7 +33,7 @@ from tests.builders.programs import program_of
 
 
 @given(grids(LIMITED_FEED), st.sampled_from((1e-2, 1e-4)), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_bounds_are_monotone_and_enclose_the_answer(grid: Grid, gap: float, relaxation: bool) -> None:
     seen: list[Iteration] = []
     method = Benders(gap=gap, relaxation=relaxation, max_iterations=12)

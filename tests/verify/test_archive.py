@@ -210,7 +210,7 @@ def test_a_file_ends_with_its_last_node(tmp_path: Path) -> None:
             verify_network(network, rewritten(path, head, changed_lines))
 
 
-COUNT = 60
+COUNT = 30
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def by_itself(task: FuturesTask, path: Path) -> tuple[FuturesTask, tuple[bytes, 
     return replace(task, wait_and_see=alone, evaluate=replace(task.evaluate, alone=alone)), tuple(proofs)
 
 
-@pytest.mark.parametrize("seed", [*range(16), 91, 115])
+@pytest.mark.parametrize("seed", [*range(8), 91, 115])
 def test_certificates_under_every_risk_are_accepted_and_claim_no_more_than_is_true(seed: int, tmp_path: Path) -> None:
     task, states, risk = random_task(seed)
     regret = risk.startswith("regret")
@@ -347,7 +347,7 @@ def test_what_is_changed_at_random_is_refused_or_still_true(
 ) -> None:
     best = float(task[0].evaluate(task[1]).objective.min())
     refused = 0
-    for seed in range(25):
+    for seed in range(13):
         rng = np.random.default_rng(seed)
         head, lines = copy.deepcopy(made)
         line = lines[int(rng.choice([at for at, line in enumerate(lines) if line[0] == "future"]))]
@@ -361,7 +361,7 @@ def test_what_is_changed_at_random_is_refused_or_still_true(
             refused += 1
             continue
         assert found.bound_kw <= best * task[0].network.s_base_kva * (1.0 + 1e-9)
-    assert refused > 5
+    assert refused > 2
 
 
 def measured(risk: str, seed: int) -> tuple[Measure, ProbabilitySet, int]:
@@ -374,7 +374,7 @@ def measured(risk: str, seed: int) -> tuple[Measure, ProbabilitySet, int]:
 
 @pytest.mark.parametrize("risk", RISKS)
 def test_measures_equal_those_of_a_linear_program(risk: str) -> None:
-    for seed in range(20):
+    for seed in range(10):
         measure, probabilities, count = measured(risk, seed)
         values = np.random.default_rng([seed, 1]).normal(0.0, 1.0, count)
         whole = [int(value * 2**60) for value in values]

@@ -28,7 +28,7 @@ from tests.search.random_grids import random_grid, random_meshes
 KINDS = [(), ("locks",), ("stiff",), ("low", "locks")]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_a_closed_path_sends_no_less_than_its_bound_about_any_flow(seed: int) -> None:
     """Beside the fixed point of its balances and voltages, in floating point, with the sender as high as it can be."""
     rng = np.random.default_rng([seed, 71])
@@ -77,7 +77,7 @@ def _sent(swept: Swept, buses: list[int], branches: list[int], f: float, g: floa
     return p, q
 
 
-@pytest.mark.parametrize("first", range(0, 60, 10))
+@pytest.mark.parametrize("first", range(0, 30, 10))
 def test_no_bound_by_parts_is_above_the_best_completion(first: int) -> None:
     total = 0
     for seed in range(first, first + 10):
@@ -118,7 +118,7 @@ def always_by_parts(patch: pytest.MonkeyPatch, most: int) -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[Written]:
     """Grids whose certificates are by parts."""
     found = []
-    for seed in range(120):
+    for seed in range(60):
         rng, path = np.random.default_rng([seed, 73]), tmp_path_factory.mktemp("grid") / "file"
         most = int(rng.integers(2, 5))
         network = random_meshes(rng, KINDS[seed % len(KINDS)])
@@ -147,7 +147,7 @@ def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, written: 
             assert verify_network(network, rewritten(tmp_path / "file", *case.file)) == found
         assert found.bound_kw <= case.loss.min() * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
         parts = max(parts, case.file[1][0][1])
-    assert len(written) >= 15
+    assert len(written) >= 8
     assert parts >= 3
 
 
@@ -160,7 +160,7 @@ def test_a_search_that_its_parts_end_claims_what_these_add_up_to(tmp_path: Path,
         with pytest.raises(CertificateError, match="do not add up"):
             verify_network(case.network, rewritten(tmp_path / "file", more, lines))
         better += (head["value"] - head["bound"]) / head["value"] < 0.999 * case.gap
-    assert better >= 5
+    assert better >= 2
 
 
 def tampered(rng: np.random.Generator, file: Content) -> Content:
@@ -253,7 +253,7 @@ def test_a_search_that_is_stopped_leaves_what_its_parts_prove(
 ) -> None:
     path, checkpoint, stopped = tmp_path / "file", tmp_path / "checkpoint", 0
     for case in written:
-        if stopped == 5:
+        if stopped == 3:
             break
         network, loss = case.network, case.loss
         always_by_parts(monkeypatch, case.most)
@@ -270,7 +270,7 @@ def test_a_search_that_is_stopped_leaves_what_its_parts_prove(
         whole = search_topologies(network, certificate=path, checkpoint=checkpoint)
         assert whole.value == search_topologies(network).value
         assert verify_network(network, path).bound_kw <= whole.value * network.s_base_kva
-    assert stopped == 5
+    assert stopped == 3
 
 
 def test_what_the_bound_does_not_hold_for_is_named() -> None:

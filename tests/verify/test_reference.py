@@ -68,7 +68,7 @@ def test_a_bound_above_the_best_value_is_refused_whatever_lines_say(kind: str, t
                 assert by_reference(problem, text_of(changed)) is not None
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_power_flows_are_those_in_floating_point(seed: int) -> None:
     """Where one is found; without one in floating point none is."""
     rng = np.random.default_rng([seed, 61])

@@ -145,7 +145,7 @@ def test_a_search_that_is_stopped_again_and_again_writes_the_same_tree(
 ) -> None:
     monkeypatch.setattr(region_decomposition, "CERTIFIED", (0, 8))
     path, checkpoint, found = tmp_path / "file", tmp_path / "checkpoint", 0
-    for seed in range(700, 730):
+    for seed in range(700, 715):
         network = random_regions(np.random.default_rng(seed), [])
         whole = search_topologies(network, gap=1e-4, certificate=path)
         head, lines = content(path, network)
@@ -157,7 +157,7 @@ def test_a_search_that_is_stopped_again_and_again_writes_the_same_tree(
         assert [line[0] for line in content(path, network)[1]] == [line[0] for line in lines]
         assert verify_network(network, path).nodes <= len(lines)
         found += has_regions((head, lines))
-    assert found >= 2
+    assert found >= 1
 
 
 def test_what_is_no_region_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ SIX = "s712c,s720c,s722b,s728,s731b,s738a"
 
 def test_a_plan_as_json_and_on_the_screen(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    done = command("partition", "ieee37-microgrids", "--uncertainty", 0.25, "--uncertain-loads", SIX, "--json", file)
+    options = ("--uncertainty", 0.25, "--uncertain-loads", SIX, "--samples", 30, "--seed", 5)
+    done = command("partition", "ieee37-microgrids", *options, "--json", file)
     assert done.code == 0
     document = json.loads(file.read_text(encoding="utf-8"))
     assert set(document) >= KEYS
@@ -33,6 +34,15 @@ def test_a_plan_as_json_and_on_the_screen(command: Command, tmp_path: Path) -> N
     assert [name for action, name in (line for line in lines if len(line) == 2) if action == "opens"] == [
         *("l2", "l5", "l6", "l22", "l24", "l28", "l35")
     ]
+    planned, nominal = document["samples"]
+    assert (planned["plan"], nominal["plan"]) == ("planned", "nominal")
+    assert (planned["asked"], planned["judged"], planned["seed"]) == (30, 30, 5)
+    assert planned["linear_share"] == 1.0
+    assert nominal["ac_share"] <= nominal["linear_share"] < 0.9
+    assert planned["ac_low"] < planned["ac_share"] <= planned["ac_high"]
+    assert {row["plan"] for row in document["failures"]} >= {"nominal"}
+    for words in ("Plans in samples of the loads", "nominal", "88.43", "30"):
+        assert words in done.out
 
 
 def test_a_damaged_opendss_file_is_refused_by_line(command: Command, tmp_path: Path) -> None:
@@ -59,23 +69,6 @@ def test_refusals_name_the_way_out(command: Command, options: tuple[object, ...]
     done = command("partition", "ieee37-microgrids", *options)
     assert done.code == 2
     assert words in done.err
-
-
-def test_samples_are_told_and_written(command: Command, tmp_path: Path) -> None:
-    file = tmp_path / "plan.json"
-    options = ("--uncertainty", 0.25, "--uncertain-loads", SIX, "--samples", 30, "--seed", 5)
-    done = command("partition", "ieee37-microgrids", *options, "--json", file)
-    assert done.code == 0
-    document = json.loads(file.read_text(encoding="utf-8"))
-    planned, nominal = document["samples"]
-    assert (planned["plan"], nominal["plan"]) == ("planned", "nominal")
-    assert (planned["asked"], planned["judged"], planned["seed"]) == (30, 30, 5)
-    assert planned["linear_share"] == 1.0
-    assert nominal["ac_share"] <= nominal["linear_share"] < 0.9
-    assert planned["ac_low"] < planned["ac_share"] <= planned["ac_high"]
-    assert {row["plan"] for row in document["failures"]} >= {"nominal"}
-    for words in ("Plans in samples of the loads", "nominal", "88.43", "30"):
-        assert words in done.out
 
 
 def test_samples_are_left_out_unless_asked_for(command: Command) -> None:

@@ -45,9 +45,7 @@ def test_three_topologies_are_shown_side_by_side(command: Command, ring: Path, t
     assert any(line.startswith("Gap:") for line in lines)
 
 
-@pytest.mark.parametrize(
-    "options", [(), ("--method", "search"), ("--method", "benders"), ("--certificate", "proof.gz")]
-)
+@pytest.mark.parametrize("options", [("--method", "benders"), ("--certificate", "proof.gz")])
 def test_the_gap_of_futures_is_the_same_however_the_method_is_asked_for(
     command: Command, ring: Path, table: Path, options: tuple[str, ...]
 ) -> None:
@@ -60,10 +58,7 @@ def test_the_gap_of_futures_is_the_same_however_the_method_is_asked_for(
 @pytest.mark.parametrize(
     ("risk", "said"),
     [
-        ("expected", "expectation"),
-        ("worst", "worst case"),
         ("cvar:0.9", "CVaR(0.9)"),
-        ("regret", "regret, worst case"),
         ("regret:expected", "regret, expectation"),
     ],
 )

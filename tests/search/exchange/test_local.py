@@ -59,7 +59,7 @@ def test_no_exchange_of_the_end_is_better(name: str) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_its_answers_are_radial_states_that_keep_limits_and_changes(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_grid(rng, ("low", "ratings"))
@@ -110,7 +110,7 @@ def test_a_state_that_is_not_radial_has_none(closed: list[bool]) -> None:
     assert exchanges(choices, np.array(closed)).shape == (0, 4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6))
 def test_exchanges_are_the_states_where_one_branch_closes_or_one_opens(seed: int) -> None:
     network = build_network(meshed(seed))

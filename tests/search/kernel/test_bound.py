@@ -107,7 +107,7 @@ def test_no_bound_exceeds_the_best_completion(kind: tuple[str, ...], seed: int) 
 
 
 @given(SEEDS, st.integers(2, 25), st.integers(1, 2))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_on_a_tree_the_fixed_point_reaches_the_exact_loss(seed: int, n_bus: int, n_source: int) -> None:
     network = random_network(seed, n_bus, n_source=min(n_source, n_bus - 1), rich=False)
     model, _, work = modelled(network)
@@ -133,7 +133,7 @@ def test_a_probe_of_a_branch_that_is_a_bridge_by_rounding_tells_nothing() -> Non
 
 
 @given(SEEDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
     """docs/methods.md M10."""
     rng = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS[:12], ids=lambda kind: "+".join(kind) or "plain")
 @given(SEEDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
     """docs/methods.md M8."""
     network = random_grid(np.random.default_rng(seed), kind)

@@ -20,7 +20,7 @@ def by_limits(network: Network, w_min: np.ndarray, l_max: np.ndarray) -> float:
 
 @pytest.mark.parametrize("features", [(), ("stiff",), ("impedance",), ("stiff", "impedance", "generation")])
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_state_loses_more_than_its_own_limits_allow(features: tuple[str, ...], seed: int) -> None:
     """The limits are set to what a state just keeps, so that it must not lose more than they allow."""
     network = random_grid(np.random.default_rng(seed), features)

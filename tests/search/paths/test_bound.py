@@ -24,7 +24,7 @@ from tests.search.test_topology import loaded
 KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_no_bound_is_above_the_best_completion(seed: int) -> None:
     """docs/methods.md M14."""
     rng = np.random.default_rng([seed, 16])
@@ -35,7 +35,7 @@ def test_no_bound_is_above_the_best_completion(seed: int) -> None:
         assert found == []
 
 
-@pytest.mark.parametrize("seed", [*range(20), 834])
+@pytest.mark.parametrize("seed", [*range(10), 834])
 def test_no_bound_by_parts_is_above_the_best_completion(seed: int) -> None:
     rng = np.random.default_rng([seed, 21])
     case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]), change_cost=1e-3 * (seed % 3 == 0))
@@ -45,25 +45,25 @@ def test_no_bound_by_parts_is_above_the_best_completion(seed: int) -> None:
 
 def test_prices_at_the_border_raise_the_bound() -> None:
     risen = 0
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng([seed, 22])
         case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
         if case is not None and len(case.paths.u) > 3:
             values = rounds_of_two_parts(case, rng)
             risen += max(values) > values[0] * 1.001
             assert max(values) <= case.value.min() * (1.0 + 1e-9)
-    assert risen >= 5
+    assert risen >= 2
 
 
 @pytest.mark.parametrize("share", [1e-4, 0.05, 0.5])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_no_state_below_the_cutoff_is_lost(seed: int, share: float) -> None:
     rng = np.random.default_rng([seed, 17])
     case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
     assert case is None or lost(case, share) == 0
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_no_state_is_lost_where_the_first_node_is_bounded_by_parts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openpoint.search.paths.explorer.LEAST", 1)
     monkeypatch.setattr("openpoint.search.paths.explorer.ROUNDS", ((1, 2, 100, 0.1), (2, 3, 100, 0.05)))
@@ -72,7 +72,7 @@ def test_no_state_is_lost_where_the_first_node_is_bounded_by_parts(seed: int, mo
     assert case is None or lost(case, 0.05) == 0
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_arborescence_is_the_cheapest_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
     paths, work = _random_junctions(rng)
@@ -181,12 +181,12 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[PathExplorer]:
 
 @pytest.mark.parametrize("share", [1e-4, 0.05, 0.5])
 def test_no_state_below_the_cutoff_is_lost_by_trials(begun: list[PathExplorer], share: float) -> None:
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng([seed, 41])
         case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
         assert case is None or lost(case, share) == 0, seed
     tried = sum(bool(each.of_paths.trials[0]) for each in begun)
-    assert share < 0.01 or tried > 5  # with the smallest share searches end at the first node
+    assert share < 0.01 or tried > 2  # with the smallest share searches end at the first node
 
 
 @pytest.mark.parametrize("name", ["baran33", "zhang118", "mantovani136"])

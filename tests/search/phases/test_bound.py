@@ -88,7 +88,7 @@ def bound(blocks: Blocks, status: States, h: np.ndarray, rounds: int) -> float:
 def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
     """Partial states at random; multipliers of the fixed point, disturbed, and of no sense at all."""
     count = 0
-    for seed, case in grids(kind, range(12)):
+    for seed, case in grids(kind, range(6)):
         rng, blocks = np.random.default_rng(seed), case.model.blocks
         free = blocks.has & ~blocks.is_source[:, None]
         for _ in range(12):
@@ -103,14 +103,14 @@ def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
                 found = bound(blocks, status, h, rounds)
                 assert found <= best * (1.0 + 1e-9) + 1e-12, (seed, rounds, size)
                 count += np.isfinite(found)
-    assert count > 200
+    assert count > 100
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held", "collapsed"])
 def test_what_pieces_add_to_the_bound_is_valid_at_all_multipliers_between_the_samples(kind: str) -> None:
     """Branches of a tree are fixed at random, so that parts of it hang on what is left to choose."""
     pieces = count = 0
-    for seed, case in grids(kind, range(40, 60)):
+    for seed, case in grids(kind, range(40, 50)):
         rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
         fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
         left = (case.status[:, fixed] == CLOSED).all(axis=1)
@@ -133,15 +133,15 @@ def test_what_pieces_add_to_the_bound_is_valid_at_all_multipliers_between_the_sa
                 found = bound(blocks, status, h, rounds)
                 assert found <= best * (1.0 + 1e-9) + 1e-12, (seed, rounds, size)
                 count += np.isfinite(found)
-    assert pieces > 10
-    assert count > 200
+    assert pieces > 2
+    assert count > 100
 
 
 @pytest.mark.parametrize("kind", ["power", "all"])
 def test_samples_of_pieces_are_valid_behind_transformers_of_large_reactance(kind: str) -> None:
     """There the bound is not defined at all multipliers; what a piece loses and draws has its prices at the sample."""
     count = 0
-    for seed, case in grids(kind, range(40, 60)):
+    for seed, case in grids(kind, range(40, 50)):
         rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
         fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
         at = attachments(whole._replace(movable=whole.movable & ~fixed))
@@ -162,14 +162,14 @@ def test_samples_of_pieces_are_valid_behind_transformers_of_large_reactance(kind
         bounds = hung.constant - np.einsum("cj,ckjl,cl->ck", v.conj(), hung.a, v).real
         assert (bounds <= truth + 1e-9).all(), seed
         count += bounds.size
-    assert count > 50
+    assert count > 25
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held"])
 def test_all_states_that_are_left_are_swept_in_the_core_with_the_losses_of_the_whole(kind: str) -> None:
     """Pieces hang on the core."""
     count = 0
-    for seed, case in grids(kind, range(40, 60)):
+    for seed, case in grids(kind, range(40, 50)):
         rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
         fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
         left = (case.status[:, fixed] == CLOSED).all(axis=1)
@@ -191,14 +191,14 @@ def test_all_states_that_are_left_are_swept_in_the_core_with_the_losses_of_the_w
         again = complete(blocks, sizes, undecided(blocks), priority, best * 1.003, *tools)
         assert again >= 1
         assert found.loss[:again].min() == pytest.approx(best, rel=2e-3)
-    assert count > 20
+    assert count > 10
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held"])
 def test_no_state_loses_less_in_the_whole_grid_than_is_proved_from_its_flow_in_the_core(kind: str) -> None:
     """Its voltages are as near as is proved, too (docs/methods.md M44), of flows that are made exact or ended early."""
     proved = count = 0
-    for seed, case in grids(kind, range(60, 80)):
+    for seed, case in grids(kind, range(60, 70)):
         rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
         fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
         left = (case.status[:, fixed] == CLOSED).all(axis=1)
@@ -218,7 +218,7 @@ def test_no_state_loses_less_in_the_whole_grid_than_is_proved_from_its_flow_in_t
                     apart = np.abs(np.einsum("njk,nk->nj", sizes.u, flows.trees.v[core.bus] - trees.v))
                     assert (apart <= trees.far + 1e-9).all()
                     proved += 1
-    assert count > 40
+    assert count > 20
     assert proved > 0.6 * count
 
 
@@ -226,7 +226,7 @@ def test_no_state_loses_less_in_the_whole_grid_than_is_proved_from_its_flow_in_t
 def test_what_pieces_draw_is_within_what_is_known_of_it(kind: str) -> None:
     """At voltages at random around those at which their flows are known."""
     count = 0
-    for seed, case in grids(kind, range(60, 80)):
+    for seed, case in grids(kind, range(60, 70)):
         rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
         fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
         whole = whole._replace(movable=whole.movable & ~fixed)
@@ -256,12 +256,12 @@ def test_what_pieces_draw_is_within_what_is_known_of_it(kind: str) -> None:
             change = np.einsum("cm,cmo->co", change, hung.steep[:, k])
             assert (np.abs(np.einsum("cjk,ck->cj", u, (linear - hung.flow[:, k])[:, :3])) <= change[:, :3] + 1e-9).all()
             count += int(np.isfinite(hung.off[:, k, i]).sum())
-    assert count > 500
+    assert count > 250
 
 
 def test_branches_in_series_are_one_of_the_same_flow() -> None:
     gone = 0
-    for seed, case in grids("power", range(12)):
+    for seed, case in grids("power", range(6)):
         rng, whole, tree = np.random.default_rng(seed), case.model.blocks, case.status[0]
         idle = ~whole.is_source & (rng.random(len(whole.has)) < 0.7)
         branches = np.flatnonzero(tree != OPEN)
@@ -277,7 +277,7 @@ def test_branches_in_series_are_one_of_the_same_flow() -> None:
         status = tree[branches]
         assert Flows(merged).loss(status[at]) == pytest.approx(Flows(blocks).loss(status), rel=1e-8)
         gone += len(blocks.has) - len(merged.has)
-    assert gone > 3
+    assert gone > 1
 
 
 @pytest.mark.parametrize("low", [0.6, 0.8, 0.97])
@@ -322,7 +322,7 @@ def test_of_loads_of_constant_power_the_bound_of_a_tree_is_its_loss() -> None:
 
 @pytest.mark.parametrize("kind", ["power", "all", "held"])
 def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
-    for seed, case in grids(kind, range(20, 32)):
+    for seed, case in grids(kind, range(20, 26)):
         flows = Flows(case.model.blocks)
         best = [case.loss.max() * 1.001]
         core = core_of(case.model.blocks, case.status[0])
@@ -345,7 +345,7 @@ def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
 
 
 def test_flows_are_those_of_opendss() -> None:
-    for seed in range(6):
+    for seed in range(3):
         grid = phase_trees(seed, generation=seed == 3, held=seed % 2 == 1)
         case = enumerated(grid)
         flows, circuit = Flows(case.model.blocks), OpenDssCircuit(grid)
@@ -360,7 +360,7 @@ def test_flows_are_those_of_opendss() -> None:
 def test_flows_of_loads_that_pull_the_voltage_down_are_those_of_opendss() -> None:
     """Below their band these are impedances as large as those of lines, where plain sweeps swing further each time."""
     low = []
-    for seed in range(10):
+    for seed in range(5):
         grid = phase_trees(seed, loads="power")
         much = {"p_kw": pl.col("p_kw") * 60.0, "q_kvar": pl.col("q_kvar") * 60.0, "v_min_pu": pl.lit(0.92)}
         grid = grid.with_tables(loads=grid.loads.with_columns(**much))
@@ -378,11 +378,11 @@ def test_flows_of_loads_that_pull_the_voltage_down_are_those_of_opendss() -> Non
             assert loss == pytest.approx(solved.loss_kw[0], rel=1e-6)
             assert v == pytest.approx(solved.v[0], abs=1e-6)
             low.append(np.abs(v).min())
-    assert sum(each < 0.55 for each in low) > 5
+    assert sum(each < 0.55 for each in low) > 2
 
 
 def test_local_search_with_kicks_finds_the_best_state_of_small_grids() -> None:
-    for seed, case in grids("power", range(20, 40)):
+    for seed, case in grids("power", range(20, 30)):
         flows = Flows(case.model.blocks)
         found = kicked(flows, case.status[np.argmax(case.loss)], lambda: False)
         assert flows.loss(found) == pytest.approx(case.loss.min(), rel=1e-9), seed

@@ -48,7 +48,7 @@ def certified(grid: Grid, path: Path, **options: object) -> openpoint.Reconfigur
 @pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
 def test_bounds_of_the_checker_are_those_of_the_search_and_never_above_the_best_completion(kind: str) -> None:
     """Partial states at random; multipliers of the fixed point, and disturbed."""
-    for seed, case in grids(kind, range(20, 28)):
+    for seed, case in grids(kind, range(20, 24)):
         rng, blocks = np.random.default_rng(seed), case.model.blocks
         checker, graph = Checker(blocks), graph_for(blocks)
         trees, squares, pattern = trees_for(blocks), squares_for(blocks), pattern_for(blocks)
@@ -97,7 +97,7 @@ def _checked(case: Enumerated) -> tuple[Checker, Any]:
 def test_what_states_lose_is_bounded_in_the_core(kind: str) -> None:
     """Far from the state around which it is known, too."""
     count = known = 0
-    for seed, case in grids(kind, range(25)):
+    for seed, case in grids(kind, range(13)):
         checker, least = _checked(case)
         flows = checker.flows
         flows._tabulate()
@@ -106,8 +106,8 @@ def test_what_states_lose_is_bounded_in_the_core(kind: str) -> None:
             found = flows._bounds(status, status[None, :0], np.full(1, np.inf), flows._plain)[0]
             assert found <= loss * (1.0 + 1e-9), seed
             known += found > 0.5 * loss
-    assert count > 10
-    assert known > 50
+    assert count > 4
+    assert known > 25
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held"])
@@ -115,7 +115,7 @@ def test_one_flow_covers_all_states_of_parts(kind: str, monkeypatch: pytest.Monk
     """No state loses less than is proved of all that have the rest of the core in common (docs/methods.md M45)."""
     monkeypatch.setattr("openpoint.search.phases.proof_states.FEW", 0)
     smaller = proved = count = 0
-    for seed in range(6):
+    for seed in range(3):
         case = enumerated(in_chain(seed, loads="all" if kind == "held" else kind, held=kind == "held"))
         if case is None:
             continue
@@ -138,7 +138,7 @@ def test_one_flow_covers_all_states_of_parts(kind: str, monkeypatch: pytest.Monk
             count += 1
         best = min(least)
         assert best * (1.0 - GAP) <= flows.least(root, free_of_charge, best * (1.0 - GAP)) <= best * (1.0 + 1e-9)
-    assert smaller > 2
+    assert smaller > 1
     assert proved > 0.3 * count or kind == "held"
 
 
@@ -157,7 +157,7 @@ def test_a_certificate_proves_the_least_loss_of_all_states(
 ) -> None:
     """So do both checkers, of which one has whole numbers; with states in the core, and with bounds or states alone."""
     proved = 0
-    for seed in range(60, 72):
+    for seed in range(60, 66):
         monkeypatch.setattr("openpoint.search.phases.proof_states.FEW", 0 if seed % 2 else 100)
         monkeypatch.setattr("openpoint.search.phases.certificate.SHARE", 100.0 if seed % 4 == 1 else 0.0)
         loads = "all" if kind == "held" else kind
@@ -177,7 +177,7 @@ def test_a_certificate_proves_the_least_loss_of_all_states(
         assert found.open_branches == answer.open_branches
         assert found.value_kw == pytest.approx(answer.loss_kw, rel=1e-5, abs=1e-6)
         proved += 1
-    assert proved > 5
+    assert proved > 2
 
 
 def test_where_no_voltages_in_the_box_carry_the_load_multipliers_grow_no_further_than_needed(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def case_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def _made(tmp_path: Path, *, held: bool) -> tuple[Grid, Enumerated, list[object]]:
     """A grid whose proof has lines of every kind but `none`."""
-    for seed in range(60, 90):
+    for seed in range(60, 75):
         grid = phase_trees(seed, loads="all", held=held)
         case = enumerated(grid)
         if case is not None and case.model.blocks.closes.any() == held and len(case.status) > 4:
@@ -243,7 +243,7 @@ def test_certificates_that_were_changed_prove_nothing_false(
     least = case.loss.min() * case.question.network.s_base_kva / 3.0
     rng, refused = np.random.default_rng(5), 0
     numbers = [k for k, line in enumerate(lines) if isinstance(line, dict) and k]
-    for _ in range(60):
+    for _ in range(24):
         some = [json.loads(json.dumps(line)) for line in lines]
         at = int(rng.integers(1, len(some)))
         kind = int(rng.integers(6))
@@ -271,7 +271,7 @@ def test_certificates_that_were_changed_prove_nothing_false(
             assert reference.check(problem, some) <= least * (1.0 + 1e-8)
         except reference.Refused:
             refused += 1
-    assert refused > 40
+    assert refused > 12
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.search.phases.test_parts import chains
 
 def test_what_breaks_limits_in_a_sweep_does_so_in_opendss() -> None:
     compared = broken = 0
-    for seed in range(40):
+    for seed in range(20):
         grid = meshed(seed, v_min_pu=0.985, rated=True)
         question = phases_question(grid, free=("topology",))
         try:
@@ -42,7 +42,7 @@ def test_what_breaks_limits_in_a_sweep_does_so_in_opendss() -> None:
             assert total <= judged * (1.0 + 1e-4) + 1e-4
             assert largest <= total
             compared, broken = compared + 1, broken + (total > 1e-3)
-    assert compared > 60
+    assert compared > 30
     assert 20 < broken < compared
 
 

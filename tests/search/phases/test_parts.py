@@ -24,7 +24,7 @@ KINDS = pytest.mark.parametrize("kind", ["power", "all", "held"])
 def chains(kind: str) -> list[tuple[int, Enumerated, Core]]:
     """Random grids in chains, of which a branch that may be opened is fixed, so that pieces hang on what is left."""
     found = []
-    for seed in range(8):
+    for seed in range(4):
         case = enumerated(in_chain(seed, loads="all" if kind == "held" else kind, held=kind == "held"))
         if case is None:
             continue
@@ -93,7 +93,7 @@ def test_what_a_part_draws_in_each_state_is_within_what_is_known_of_it(kind: str
                 assert (np.abs(found - linear)[:, :3] <= hung.off[:, k, i, :3] + 1e-9).all(), seed
                 assert found[0, 3].real >= linear[0, 3].real - hung.off[0, k, i, 3] - 1e-9, seed
                 count += bool(np.isfinite(hung.off[0, k, i]).all())
-    assert count > 300
+    assert count > 150
 
 
 @KINDS

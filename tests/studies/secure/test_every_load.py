@@ -35,7 +35,7 @@ def breaks(state: Grid, share: float) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", range(200, 206))
+@pytest.mark.parametrize("seed", range(200, 203))
 def test_verdicts_are_those_of_all_states_at_all_vertices(seed: int) -> None:
     """Proved: no vertex breaks a limit. Disproved: one does, and so it is of all choices that feed as much."""
     grid, _ = random_secured(seed)

@@ -71,7 +71,8 @@ def brute_force(program: Depots) -> float:
 
 def methods(kind: str, risk: str) -> Iterator[Method]:
     yield Benders(gap=GAP)
-    yield Benders(gap=GAP, relaxation=False)
+    if kind == "linear":
+        yield Benders(gap=GAP, relaxation=False)
     yield ColumnAndConstraint(gap=GAP)
     yield ExtensiveForm(gap=GAP, solver="scip" if kind == "cones" else "highs")
     if risk == "budget" and kind == "linear":
@@ -93,8 +94,7 @@ def check(outcome: Outcome, expected: float, scale: float) -> None:
 
 
 ASKED = [("linear", risk) for risk in RISKS]
-ASKED += [("cones", risk) for risk in ("expected", "wasserstein", "regret", "budget")]
-ASKED += [("trucks", risk) for risk in ("expected", "regret", "budget")]
+ASKED += [(kind, risk) for kind in ("cones", "trucks") for risk in ("regret", "budget")]
 """Where a recourse takes long, one of each block of duals: sets of probabilities differ in the block alone."""
 
 
@@ -141,7 +141,7 @@ def tight(seed: int) -> Depots:
 
 def test_limits_are_kept_always_or_the_least_violation_is_named() -> None:
     infeasible = 0
-    for seed in range(6):
+    for seed in range(3):
         program = tight(seed)
         table = {x.tobytes(): [program.exact(x, u) for u in listed(program.uncertainty)] for x in program.decisions()}
         assert isinstance(program.uncertainty, Scenarios)
@@ -164,7 +164,7 @@ def test_limits_are_kept_always_or_the_least_violation_is_named() -> None:
 def test_limits_may_be_missed_in_a_share() -> None:
     """Benders with waivers against trying all; costs count in every realisation, limits kept or not."""
     bought = 0
-    for seed in range(6):
+    for seed in range(3):
         program = tight(seed)
         for share in (0.9, 0.6, 0.3):
             expected = limited(program, share)
@@ -174,7 +174,7 @@ def test_limits_may_be_missed_in_a_share() -> None:
                 check(outcome, expected, expected)
             else:
                 assert outcome.termination is Termination.INFEASIBLE
-    assert bought >= 2
+    assert bought >= 1
 
 
 def test_separation_by_vertices_and_by_the_dual_agree() -> None:
@@ -262,8 +262,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
         ColumnAndConstraint().solve(replace(program, short_most=0.1, limits_share=0.9))
 
 
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(("failure", "at_once"), [(failure, failure != "connection") for failure in FAILURES])
 def test_the_best_answer_is_kept_where_workers_are_lost(failure: str, at_once: bool) -> None:
     program = depots(1, k=12)
     whole = Benders(gap=GAP).solve(program)

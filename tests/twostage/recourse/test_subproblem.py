@@ -51,7 +51,7 @@ def tolerance(response: Response) -> float:
     return ACCURACY * max(1.0, abs(response.value), float(np.abs(response.slope).sum()))
 
 
-@pytest.mark.parametrize("seed", range(2000, 2009))
+@pytest.mark.parametrize("seed", range(2000, 2005))
 def test_every_cut_under_estimates_at_every_topology(seed: int) -> None:
     """Optimality, feasibility and ray cuts, from topologies and from fractional decisions.
 
@@ -71,7 +71,7 @@ def test_every_cut_under_estimates_at_every_topology(seed: int) -> None:
                 assert level <= most + tolerance(response) + tolerance(there), (seed, at, decisions[k])
 
 
-@pytest.mark.parametrize("seed", range(2000, 2006))
+@pytest.mark.parametrize("seed", range(2000, 2003))
 def test_every_cut_under_estimates_at_fractional_decisions(seed: int) -> None:
     _, sub, decisions = respond(seed)
     rng = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_every_cut_under_estimates_at_fractional_decisions(seed: int) -> None:
                 assert cut(response, at, x) <= most + tolerance(response) + tolerance(there)
 
 
-@pytest.mark.parametrize("seed", range(2000, 2006))
+@pytest.mark.parametrize("seed", range(2000, 2003))
 def test_slopes_are_derivatives_inside(seed: int) -> None:
     """Between topologies the value is smooth almost everywhere: central differences meet the slope."""
     _, sub, decisions = respond(seed)
@@ -106,7 +106,7 @@ def test_slopes_are_derivatives_inside(seed: int) -> None:
         assert left - noise <= base.slope[e] <= right + noise, (seed, e)
 
 
-@pytest.mark.parametrize("seed", range(2000, 2006))
+@pytest.mark.parametrize("seed", range(2000, 2003))
 def test_slopes_bound_the_one_sided_differences_at_topologies(seed: int) -> None:
     """At a corner the value can only be left inwards; the slope is a subgradient there, open branches included."""
     _, sub, decisions = respond(seed)
@@ -121,7 +121,7 @@ def test_slopes_bound_the_one_sided_differences_at_topologies(seed: int) -> None
             assert there.value >= cut(base, x, inwards) - tolerance(base) - tolerance(there), (seed, e)
 
 
-@pytest.mark.parametrize("seed", range(2000, 2006))
+@pytest.mark.parametrize("seed", range(2000, 2003))
 def test_the_compiled_recourse_equals_the_model_as_written(seed: int) -> None:
     """`respond` against CVXPY's own solve of the same stage."""
     program, sub, decisions = respond(seed)
@@ -141,7 +141,7 @@ def test_the_compiled_recourse_equals_the_model_as_written(seed: int) -> None:
 
 
 @given(grids(DISPATCH), st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_values_come_with_points_on_their_cones(grid: Grid, pick: int) -> None:
     program = program_of(grid)
     decisions = all_topologies(program.network).astype(float)
@@ -224,7 +224,7 @@ def model(seed: int) -> Model:
     return cost, rng.sample(constraints, rng.randint(1, len(constraints)))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_the_short_way_is_the_long_way(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cost, constraints = model(seed)
     whole, idle = cp.Variable(2), cp.Variable(3)
