@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from openpoint.cli.completion import wanted
-from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import (
     EXIT_CODES,
-    AskedOptions,
     ForceOption,
+    GeojsonOption,
     GridArgument,
-    GridOptions,
-    LimitOptions,
-    LockOptions,
+    PvOption,
     QuietOption,
+    SwitchableOption,
 )
 from openpoint.errors import did_you_mean
-from openpoint.options import VERIFY_CODES
 
 HELP = ["-h", "--help"]
 FIRST = ("reconfigure", "dispatch", "harden", "partition", "secure", "verify")
@@ -32,6 +28,7 @@ FIRST = ("reconfigure", "dispatch", "harden", "partition", "secure", "verify")
 OTHERS = {
     "futures": "Draw futures of a grid and write them as a table.",
     "schema": "Print the JSON Schema of a result or of a grid.",
+    "verify": "Check the certificate of a reconfiguration or dispatch, without the code that wrote it.",
     "serve": "Open grids, ask studies and keep answers in the browser, or by REST. Ends with Ctrl-C.",
 }
 """Commands that are no studies and have a module of their own, each with the first sentence of its help."""
@@ -50,21 +47,6 @@ A first run:
   openpoint reconfigure my_grid.m --gap 1e-3 --json result.json
 
 {EXIT_CODES}"""
-
-VERIFY_EPILOG = f"""\b
-A certificate is written by reconfigure or dispatch --certificate. It holds a lower bound for every part of all radial
-states; each is evaluated in integers, and the best state by an AC power flow.
-
-\b
-Examples:
-  openpoint reconfigure baran33 --certificate proof.gz
-  openpoint verify baran33 proof.gz
-  openpoint verify my_grid.m proof.gz --futures futures.csv
-  openpoint verify my_grid.m proof.gz --year profiles.csv
-  openpoint verify my_grid.m proof.gz --v-min 0.95 --max-changes 4
-  openpoint verify my_grid.m proof.gz --futures futures.csv --risk cvar:0.9 --json claim.json
-
-{VERIFY_CODES}"""
 
 
 class Tables(StrEnum):
@@ -144,55 +126,6 @@ def _common() -> None:
     """Decide where the open points of a distribution grid lie, and prove how good the answer is."""
 
 
-@app.command(epilog=VERIFY_EPILOG)
-@guarded
-@grouped
-def verify(
-    grid: GridArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.", show_default=False)],
-    *,
-    asked: AskedOptions,
-    limits: LimitOptions,
-    locks: LockOptions,
-    futures: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TABLE", help="The futures that the search had, if the certificate is about many: their table."
-        ),
-    ] = None,
-    year: Annotated[
-        str | None,
-        typer.Option(
-            metavar="YEAR",
-            help="The year that reconfigure-year had, if the certificate is about one; its demands are read there.",
-        ),
-    ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the bounds.")] = 1,
-    changed: GridOptions,
-    json: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write what is proven as JSON; - is the standard output."),
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write grid and question as plain tables, for the reference checker."),
-    ] = None,
-    force: ForceOption = False,
-    quiet: QuietOption = False,
-) -> int:
-    """Check the certificate of a reconfiguration or dispatch, without the code that wrote it.
-
-    With options of the question, a certificate of another one is refused. Without them what is proven is told in full.
-    """
-    from openpoint.cli import verify as command
-    from openpoint.cli.grid import Asked
-
-    of_grid = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
-    tables = command.Tables(futures, year)
-    written = command.Written(json, export, force)
-    return command.verify(grid, file, of_grid, asked, limits.given(), tables, written, workers=workers, quiet=quiet)
-
-
 @app.command()
 @guarded
 def info(
@@ -224,7 +157,6 @@ def check(
 
 @app.command()
 @guarded
-@grouped
 def convert(
     grid: GridArgument,
     path: Annotated[
@@ -244,13 +176,16 @@ def convert(
     ] = False,
     *,
     force: ForceOption = False,
-    changed: GridOptions,
+    switchable: SwitchableOption = None,
+    pv: PvOption = None,
+    geojson: GeojsonOption = None,
 ) -> int:
     """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
     from openpoint.cli import grid as run
 
-    asked = run.Asked(changed)
-    return run.convert(grid, path, None if tables is None else tables.value, asked, balanced=balanced, force=force)
+    read = {"geojson": geojson, "pv": pv.value if pv else "hold"}
+    form = None if tables is None else tables.value
+    return run.convert(grid, path, form, switchable or (), read, balanced=balanced, force=force)
 
 
 @app.command()

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from openpoint import io
 from openpoint.cli.display import console, show_frame, show_pairs
 from openpoint.cli.guard import BAD_INPUT, FaultyGridError, show_problems
-from openpoint.cli.options import GridOptions, Pv
 from openpoint.cli.places import Place, check_places
 from openpoint.errors import Alike, InputError, OpenpointError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
-from openpoint.grid.rules.wiring import (
-    mesh_doubts,
-)
+from openpoint.grid.rules.wiring import mesh_doubts
 from openpoint.grid.schemas import BRANCH_TABLES
+from openpoint.grid.today import as_asked
 from openpoint.report.terminal import words
 from openpoint.report.terminal.facts import facts
 
@@ -70,22 +67,23 @@ def check(source: str, *, every: bool) -> int:
 def convert(
     source: str,
     path: str,
-    tables: Literal["csv", "parquet"] | None,
-    asked: Asked,
+    tables: Any,
+    switchable: Sequence[str],
+    reads: Mapping[str, Any],
     *,
-    balanced: bool = False,
-    force: bool = False,
+    balanced: bool,
+    force: bool,
 ) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
-    read = [Path(text) for text in (source, asked.options.geojson) if text is not None and Path(text).exists()]
+    read = [Path(text) for text in (source, reads["geojson"]) if text is not None and Path(text).exists()]
     check_places([Place("", Path(path), endings=None, replaces=False)], read, force=force)
-    grid = asked.applied(_read(source, asked))
+    grid = as_asked(_read(source, **reads), switchable, (), ())
     made = balanced_equivalent(grid) if balanced else grid
     _show_doubts(made.problems())
     io.write(made, path, tables=tables)
     if made is not grid:
         _show_unbalance(grid, made)
-    if asked.options.geojson is not None:
+    if reads["geojson"] is not None:
         _show_map(made)
     what = ", a folder of tables" if Path(path).is_dir() else ""
     console().print(f"written: {words.safe(path)}{what}")
@@ -121,41 +119,7 @@ def cases() -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a command changes of a grid: branches that it gives to the choice by name, generators, coordinates.
-
-    Attributes:
-        options: of the command. locked_open, locked_closed: names of branches.
-    """
-
-    options: GridOptions = field(default_factory=GridOptions)
-    locked_open: tuple[str, ...] = ()
-    locked_closed: tuple[str, ...] = ()
-
-    @property
-    def held(self) -> Held:
-        """The treatment of generators that hold a voltage."""
-        return self.options.held
-
-    def applied(self, grid: Grid) -> Grid:
-        """The grid with them switchable.
-
-        Raises:
-            InputError: a name that is no branch.
-        """
-        from openpoint.grid.today import as_asked
-
-        return as_asked(grid, self.options.switchable or (), *self.locks(grid))
-
-    def locks(self, grid: Grid) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The branches of the grid that are locked open, and those locked closed."""
-        from openpoint.grid.today import named
-
-        return tuple(named(grid, self.locked_open)), tuple(named(grid, self.locked_closed))
-
-
-def read_sound(source: str, asked: Asked | None = None, *, geojson: Path | None = None, pv: Held = "hold") -> Grid:
+def read_sound(source: str, *, geojson: Path | None = None, pv: Held = "hold") -> Grid:
     """The grid, its doubts shown but for two kinds: loops of today, which each study handles in its own way, and what
     changes the meaning of figures, which stands beside the figures as a note.
 
@@ -163,10 +127,8 @@ def read_sound(source: str, asked: Asked | None = None, *, geojson: Path | None 
         InputError: it cannot be read, or has faults.
     """
     _LOG.info("loaded the libraries")
-    asked = asked or Asked(GridOptions(geojson=geojson, pv=Pv(pv)))
-    grid = _read(source, asked)
+    grid = _read(source, geojson, pv)
     _LOG.info("read the grid")
-    grid = asked.applied(grid)
     problems = grid.problems()
     _LOG.info("checked the grid")
     _show_doubts(problems, but=(*mesh_doubts(grid), *(problem for problem in problems if problem.changes_figures)))
@@ -175,15 +137,14 @@ def read_sound(source: str, asked: Asked | None = None, *, geojson: Path | None 
     return grid
 
 
-def _read(source: str, asked: Asked | None = None) -> Grid:
+def _read(source: str, geojson: Path | None = None, pv: Held = "hold") -> Grid:
     """The grid as it stands in its file.
 
     Raises:
         FaultyGridError: it cannot be read.
     """
-    asked = asked or Asked()
     try:
-        return io.read(source, pv=asked.held, geojson=asked.options.geojson)
+        return io.read(source, pv=pv, geojson=geojson)
     except InputError as error:
         raise FaultyGridError(error.problems) from error
 

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openpoint.atomic import write_text
-from openpoint.cli.guard import not_written
+from openpoint.cli.guard import complain, not_written
 from openpoint.cli.options import ForceOption
 from openpoint.cli.places import PAGES, STDOUT
+from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.cli.streams import failure_of_output
+from openpoint.report.terminal.words import safe
 from openpoint.twostage.interrupt import finishing
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from openpoint.results.base import Result
 
 _LOG = logging.getLogger(__name__)
@@ -117,3 +121,26 @@ def _write_report(result: Result, path: Path) -> None:
         from openpoint.report.figure import save
 
         save(result, path, path.stem if path.stem in result.kinds else "")
+
+
+def show_proof_files(outputs: Outputs, out: Console, code: int) -> int:
+    """Say whether the search wrote its certificate, and whether it left a checkpoint.
+
+    Returns:
+        The exit code: `code`, or that of a file not written where the search came to its end without the certificate.
+    """
+    from openpoint.search.certificate import earlier  # `verify` itself needs nothing of the search
+
+    if outputs.certificate is not None:
+        if outputs.certificate.exists():
+            out.print(f"certificate: {safe(str(outputs.certificate))}")
+        else:
+            words = "it is written where the search ends with an answer that multipliers prove"
+            full = "" if code else ", and where the disk takes it; a warning above tells if it did not"
+            kept = earlier(outputs.certificate)
+            old = f". The one that was there before is kept as {kept}" if kept.exists() else ""
+            complain("warning", f"no certificate: {words}{full}{old}")
+            code = code or NOT_WRITTEN
+    if outputs.checkpoint is not None and outputs.checkpoint.exists():
+        out.print(f"checkpoint: {safe(str(outputs.checkpoint))}; the same command goes on from it")
+    return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from enum import StrEnum
@@ -18,12 +18,12 @@ from typer.core import TyperCommand
 
 from openpoint.cli.completion import complete_grids
 from openpoint.cli.config import configured
-from openpoint.cli.groups import grouped, with_parameters
+from openpoint.cli.groups import parameters_of, with_parameters
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import GRIDS, GeojsonOption, PvOption, QuietOption
-from openpoint.cli.outputs import Outputs
+from openpoint.cli.outputs import Outputs, show_proof_files
 from openpoint.errors import OptionError
-from openpoint.options import FIRST, Option, Output, asked, declared, default_of
+from openpoint.options import FIRST, Option, Output, Question, asked, declared, default_of
 
 if TYPE_CHECKING:
     import os
@@ -78,30 +78,19 @@ def _group(parameter: Any) -> str:
 
 def register(app: typer.Typer, study: Study) -> None:
     """Add the command of a study."""
-    question = study.question
+    question, general = study.question, list(parameters_of(Outputs))
 
-    def command(
-        grid: Any,
-        *,
-        outputs: Outputs,
-        geojson: Path | None = None,
-        pv: str | None = None,
-        quiet: bool,
-        **values: Any,
-    ) -> int:
-        given = {name: _plain(value) for name, value in values.items()}
-        files = [(each, given.pop(each.name)) for each in question.outputs]
-        reads = {"geojson": geojson, "pv": _plain(pv) or "hold"}
+    def command(grid: Any, *, geojson: Path | None = None, pv: str | None = None, quiet: bool, **values: Any) -> int:
+        outputs = Outputs(**{each.name: values.pop(each.name) for each in general})
+        files = [(each, values.pop(each.name)) for each in question.outputs]
         wanted = _Wanted(outputs, [(each, Path(path)) for each, path in files if path is not None], quiet)
-        try:
-            return run(study, grid, asked(question, given), reads, wanted)
-        except OptionError as error:
-            raise OptionError(_in_flags(str(error), study)) from error
+        reads = {"geojson": geojson, "pv": plain(pv) or "hold"}
+        return in_flags(question, lambda: run(study, grid, asked_by(question, values), reads, wanted))
 
     command.__name__ = study.name
     command.__doc__ = "\n\n".join(part for part in (study.sentence, question.details) if part)
-    made = with_parameters(command, list(_parameters(study)))
-    app.command(study.name, cls=GroupedCommand, epilog=question.examples or None)(guarded(configured(grouped(made))))
+    made = with_parameters(command, [*parameters(question), *general])
+    app.command(study.name, cls=GroupedCommand, epilog=question.examples or None)(guarded(configured(made)))
 
 
 class _Wanted:
@@ -139,8 +128,6 @@ def run(study: Study, source: str, question: Any, reads: Mapping[str, Any], want
         copy.show(out)
     if outputs.certificate is None and outputs.checkpoint is None:
         return code
-    from openpoint.cli.verify import show_proof_files
-
     return show_proof_files(outputs, out, code)
 
 
@@ -177,34 +164,32 @@ def _writing(output: Output, path: Path, result: Result) -> Writing:
     return f"--{output.flag or output.name}", path, partial(getattr(type(result), output.method), result)
 
 
-def _parameters(study: Study) -> Iterator[inspect.Parameter]:
-    """The parameters of the command, of which Typer makes its options."""
-    question = study.question
+def parameters(question: type[Question]) -> Iterator[inspect.Parameter]:
+    """The parameters of a command that asks a question, of which Typer makes its options."""
     help, several = GRIDS, question.several
     metavar = "GRID…" if several else "GRID"
     grid = typer.Argument(metavar=metavar, help=help, show_default=False, autocompletion=complete_grids)
-    yield _parameter("grid", Annotated[list[str] if several else str, grid])
+    yield parameter("grid", Annotated[list[str] if several else str, grid])
     told = list(declared(question))
     for name, option, each in sorted(told, key=lambda one: not one[1].positional):
         if option.positional:
             default = default_of(each, option)
             made = typer.Argument(metavar=option.unit or name.upper(), help=option.sentence, show_default=False)
             default = inspect.Parameter.empty if default is None else default
-            yield _parameter(name, Annotated[_type(name, option, optional=False), made], default)
+            yield parameter(name, Annotated[_type(name, option, optional=False), made], default)
         else:
             default = default_of(each, option)
-            yield _parameter(name, _annotated(name, option, default), default)
+            yield parameter(name, _annotated(name, option, default), default)
     for output in question.outputs:
         flag = f"--{output.flag or output.name}"
         made = typer.Option(flag, metavar=output.unit, help=output.sentence, rich_help_panel=output.group)
-        yield _parameter(output.name, Annotated[Path | None, made], None)
+        yield parameter(output.name, Annotated[Path | None, made], None)
     for name in question.reads:
-        yield _parameter(name, *_READS[name])
-    yield _parameter("outputs", Outputs)
-    yield _parameter("quiet", QuietOption, False)
+        yield parameter(name, *_READS[name])
+    yield parameter("quiet", QuietOption, False)
 
 
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
     return inspect.Parameter(name, _KEYWORD, annotation=annotation, default=default)
 
 
@@ -231,16 +216,26 @@ def _type(name: str, option: Option, *, optional: bool) -> Any:
     return kind | None if optional else kind
 
 
-def _plain(value: Any) -> Any:
+def asked_by(question: type[Question], values: Mapping[str, Any]) -> Any:
+    """The question that options ask."""
+    return asked(question, {name: plain(value) for name, value in values.items()})
+
+
+def plain(value: Any) -> Any:
     """A value of Typer as a study takes it; None for an empty list."""
     if isinstance(value, StrEnum):
         return value.value
     return value if value != [] else None
 
 
-def _in_flags(message: str, study: Study) -> str:
-    """A message with the options that it names in Python as the command has them."""
-    for name, option, _ in declared(study.question):
-        if "_" in name or option.flag:
-            message = re.sub(rf"(?<![\w.-]){name}(?![\w(=])", f"--{option.flag or name.replace('_', '-')}", message)
-    return message
+def in_flags(question: type[Question], command: Callable[[], int]) -> int:
+    """Run a command; an error names the options that it names in Python as the command has them."""
+    try:
+        return command()
+    except OptionError as error:
+        message = str(error)
+        for name, option, _ in declared(question):
+            if "_" in name or option.flag:
+                flag = f"--{option.flag or name.replace('_', '-')}"
+                message = re.sub(rf"(?<![\w.-]){name}(?![\w(=])", flag, message)
+        raise OptionError(message) from error
