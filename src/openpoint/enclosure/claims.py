@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from openpoint.errors import InputError, OptionError
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
+from openpoint.verify import schema
+from openpoint.verify.asked import read_limits
 from openpoint.verify.lines import json_of
 from openpoint.verify.schema import CertificateError
 
@@ -248,81 +250,63 @@ def _read(grid: Grid, path: Path) -> tuple[Claim, Complexes, Floats, Floats]:
     except RecursionError:
         raise CertificateError("its brackets are nested too deeply") from None
     keys = ("format", "limits", "shares", "budget", "plan", "outputs", "gain", "u", "radii", "currents")
-    if not isinstance(given, dict) or given.get("format") != FORMAT or set(given) != set(keys):
+    given = schema.record(given, "the file", keys)
+    if given["format"] != FORMAT:
         raise CertificateError(f"it is no certificate of the form {FORMAT!r}")
-    outputs, gain = _numbers(given["outputs"], 1), _numbers(given["gain"], 2)
-    u, radii = _numbers(given["u"], 2), _numbers(given["radii"], 1)
+    outputs, gain = _numbers(given["outputs"], "outputs"), _table(given["gain"], "gain")
+    u, radii = _table(given["u"], "u"), _numbers(given["radii"], "radii")
     if u.shape != (len(radii), 2) or not (u != 0.0).any(axis=1).all():
         raise CertificateError("its voltages are no pairs of numbers, or 0")
     plan = None if given["plan"] is None else _topology(grid, given["plan"])
-    shares = _named(given["shares"], ("load", "generation", "resistance", "reactance"))
+    shares = _named(given["shares"], "shares", ("load", "generation", "resistance", "reactance"))
     count = (0, 0) if plan is None else (len(outputs), len(plan.shares))
     if gain.shape != count and gain.size + count[0] * count[1]:
         raise CertificateError("set-points and policy do not go together")
-    limits = given["limits"]
-    if not isinstance(limits, dict) or set(limits) != set(asdict(Limits())):
-        raise CertificateError("its limits are none")
-    claim = Claim(_limits(limits), shares, _budget(given["budget"]), plan, outputs, gain.reshape(count))
-    most, loose = _numbers(given["currents"], 1), shares.get("resistance", 0.0) + shares.get("reactance", 0.0)
+    claim = Claim(
+        read_limits(given["limits"], "limits"), shares, _budget(given["budget"]), plan, outputs, gain.reshape(count)
+    )
+    most = _numbers(given["currents"], "currents")
+    loose = shares.get("resistance", 0.0) + shares.get("reactance", 0.0)
     if (most < 0.0).any() or (len(most) > 0) != (plan is None and loose > 0.0):
         raise CertificateError("its currents are not those of branches that deviate")
     return claim, u[:, 0] + 1j * u[:, 1], radii, most
 
 
-def _limits(given: dict[str, Any]) -> Limits:
-    if not all(type(given[name]) is bool for name in ("voltage", "current")):
-        raise CertificateError("its limits are neither kept nor left out")
-    return Limits(**given)
-
-
 def _topology(grid: Grid, given: Any) -> Topology:
-    keys = set(Topology.__dataclass_fields__)
-    if not isinstance(given, dict) or set(given) != keys or not isinstance(given["closed"], dict):
-        raise CertificateError("its plan is none")
+    words = schema.record(given, "plan", list(Topology.__dataclass_fields__))
     table = grid.branches()
-    switches = set(table.filter(table["switchable"])["name"])
-    if not set(given["closed"]) <= switches or not all(type(shut) is bool for shut in given["closed"].values()):
-        raise CertificateError("it opens or closes what is no switch of the grid")
-    forming = _named(given["forming"], grid.generators["name"].to_list())
-    shares = _named(given["shares"], grid.loads["name"].to_list())
-    ramp = float(_numbers([given["ramp"]], 1)[0])
-    if not (forming and 0.0 <= ramp <= 1.0):
+    switches = table.filter(table["switchable"])["name"].to_list()
+    closed = {
+        name: schema.flag(shut, f"plan: {name}")
+        for name, shut in schema.record(words["closed"], "plan: closed", (), switches).items()
+    }
+    forming = _named(words["forming"], "plan: forming", grid.generators["name"].to_list())
+    shares = _named(words["shares"], "plan: shares", grid.loads["name"].to_list())
+    ramp = schema.number(words["ramp"], "plan: ramp", 0.0)
+    if not (forming and ramp <= 1.0):
         raise CertificateError("no generator forms a grid, or the ramp is no share")
-    return Topology(given["closed"], forming, shares, _budget(given["budget"]), ramp)
+    return Topology(closed, forming, shares, _budget(words["budget"]), ramp)
 
 
-def _named(given: Any, names: Any) -> dict[str, float]:
+def _named(given: Any, place: str, names: Collection[str]) -> dict[str, float]:
     """Numbers that are not negative, by name."""
-    if not isinstance(given, dict) or not set(given) <= set(names):
-        raise CertificateError("it names what the grid does not have")
-    values = _numbers(list(given.values()), 1)
-    if (values < 0.0).any():
-        raise CertificateError("a share or a voltage is negative")
-    return dict(zip(given, values.tolist(), strict=True))
+    return {name: schema.number(each, place, 0.0) for name, each in schema.record(given, place, (), names).items()}
 
 
 def _budget(given: Any) -> float | None:
-    if given is None:
-        return None
-    found = float(_numbers([given], 1)[0])
-    if found < 0.0:
-        raise CertificateError("the budget is negative")
+    return None if given is None else schema.number(given, "budget", 0.0)
+
+
+def _numbers(given: Any, place: str) -> Floats:
+    found = schema.numbers(given, place, len(schema.array(given, place)))
+    if (np.abs(found) > MOST).any():
+        raise CertificateError(f"{place} has a number that is too large")
     return found
 
 
-def _numbers(given: Any, axes: int) -> Floats:
-    """Finite numbers in lists within lists."""
-    flat = given if axes == 1 else [each for row in given for each in row] if _is_table(given) else None
-    if not isinstance(flat, list) or not all(type(each) in (int, float) for each in flat):
-        raise CertificateError("there is something else in the place of numbers")
-    try:
-        found = np.array(given, dtype=np.float64)
-    except (ValueError, OverflowError):
-        raise CertificateError("its lists have different lengths, or numbers are too large") from None
-    if not (np.abs(found) <= MOST).all():
-        raise CertificateError("a number is too large")
-    return found if found.size or axes == 1 else np.zeros((0, 2))
-
-
-def _is_table(given: Any) -> bool:
-    return isinstance(given, list) and all(isinstance(row, list) for row in given)
+def _table(given: Any, place: str) -> Floats:
+    """Rows of as many numbers each."""
+    rows = [_numbers(row, place) for row in schema.array(given, place)]
+    if len({len(row) for row in rows}) > 1:
+        raise CertificateError(f"{place} has rows of different lengths")
+    return np.array(rows) if rows else np.zeros((0, 2))

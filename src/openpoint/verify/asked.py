@@ -372,11 +372,16 @@ def read_asked(given: Any, place: str = "question") -> Asked:
         if not all(found["minimize"].values()) or not weights:
             raise CertificateError(f"{place}: minimize has no weight, or one of 0")
     if "limits" in words:
-        found["limits"] = _limits(words["limits"], f"{place}: limits")
+        found["limits"] = read_limits(words["limits"], f"{place}: limits")
     return Asked(**found)
 
 
-def _limits(given: Any, place: str) -> Limits:
+def read_limits(given: Any, place: str) -> Limits:
+    """Limits that stand in a file.
+
+    Raises:
+        CertificateError: they are none.
+    """
     words = schema.record(given, place, LIMITS)
     flags = {name: schema.flag(words[name], f"{place}: {name}") for name in ("voltage", "current")}
     ends = {
