@@ -227,11 +227,11 @@ def contraction_of(share: Floats, weight: Floats) -> tuple[Floats, float]:
     raise NotEnclosed
 
 
-def largest_level(grid: Grid, network: Network, ports: Ports, budget: float | None, at_most: float = 1.0) -> float:
+def largest_level(grid: Grid, network: Network, ports: Ports, budget: float | None) -> float:
     """The largest share of all deviations for which the flows are proven to exist and be unique, to 1 %, or 0.
 
     Args:
-        grid, network, ports, budget: as of `openpoint.enclosure.grid.bounds_of`. at_most: of the share.
+        grid, network, ports, budget: as of `openpoint.enclosure.grid.bounds_of`.
 
     Raises:
         NoFlow, InputError: as of `part_of` and `linear_part`.
@@ -248,8 +248,8 @@ def largest_level(grid: Grid, network: Network, ports: Ports, budget: float | No
             return False
         return True
 
-    low, high = 0.0, at_most
-    while high - low > 0.005 * at_most:
+    low, high = 0.0, 1.0
+    while high - low > 0.005:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low

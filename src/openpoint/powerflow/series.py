@@ -87,9 +87,7 @@ class SeriesFlows:
     energy: Floats
 
 
-def solve_series(
-    network: Network, closed: Bools, demand: StepDemand, hours: Floats, tolerance: float = TOLERANCE
-) -> SeriesFlows:
+def solve_series(network: Network, closed: Bools, demand: StepDemand, hours: Floats) -> SeriesFlows:
     """Power flows of a state of the branches in every step; figures as of `openpoint.powerflow.balanced.solve`.
 
     Args:
@@ -97,23 +95,17 @@ def solve_series(
             have the output of today.
         closed: (E) a radial state that supplies every bus, else no step has a flow.
         demand: constant power of the steps. hours: (T) their length.
-        tolerance: largest change of any voltage in the last sweep, pu.
 
     Raises:
         OptionError: shapes do not fit, or the network has several phases.
     """
-    found = series_until(network, closed, demand, hours, lambda: False, tolerance)
+    found = series_until(network, closed, demand, hours, lambda: False)
     assert found is not None
     return found
 
 
 def series_until(
-    network: Network,
-    closed: Bools,
-    demand: StepDemand,
-    hours: Floats,
-    stop: Callable[[], bool],
-    tolerance: float = TOLERANCE,
+    network: Network, closed: Bools, demand: StepDemand, hours: Floats, stop: Callable[[], bool]
 ) -> SeriesFlows | None:
     """As `solve_series`; None where `stop`, which is asked before every `AT_ONCE`, says True."""
     wires, n_buses, t = wires_of(network), network.n_terminals, len(demand)
@@ -130,7 +122,7 @@ def series_until(
     lanes = Lanes(np.zeros(n_buses * WIDTH), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES))
     state = np.require(closed, dtype=np.bool_, requirements=("C", "W"))
     shares = _by_bus(demand, network)
-    given = wires, state, loads, shares, float(tolerance), ITERATIONS, work_for(n_buses), lanes, found
+    given = wires, state, loads, shares, TOLERANCE, ITERATIONS, work_for(n_buses), lanes, found
     length, piece = -(-t // LANES), max(1, AT_ONCE // (LANES * n_buses))
     for begun in range(0, max(length, 1), piece):
         if stop():

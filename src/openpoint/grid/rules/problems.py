@@ -17,6 +17,8 @@ from openpoint.grid.rules.wiring import mesh_doubts, wiring_faults
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, Tables
 
 BALANCED = "1"
+MOST_NAMED = 5
+"""Names that a message gives."""
 PHASE_SETS = ("1", "a", "b", "c", "ab", "ac", "bc", "abc")
 AT_A_BUS = ("sources", "loads", "generators", "capacitors")
 WITH_PHASES = ("loads", "generators", "capacitors")
@@ -181,7 +183,7 @@ def _voltage_level_faults(grid: Tables) -> Iterator[Problem]:
                 yield Problem(kind, name, "", message, "Correct `vn_kv` of the buses, or use a transformer")
 
 
-def names_in_words(names: list[str], most: int = 5) -> str:
+def names_in_words(names: list[str]) -> str:
     """The names one after the other, and how many more there are."""
-    shown = ", ".join(repr(n) for n in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    shown = ", ".join(repr(n) for n in names[:MOST_NAMED])
+    return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"
