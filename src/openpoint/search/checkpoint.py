@@ -1,6 +1,6 @@
 """Checkpoints: files with the state of an unfinished search, from which it is continued.
 
-The file is a line of text, `openpoint checkpoint 3` and the SHA-256 of the rest, and then NumPy's npz without Python
+The file is a line of text, `openpoint checkpoint 4` and the SHA-256 of the rest, and then NumPy's npz without Python
 objects: `key`, a JSON text that identifies the search, and the arrays of its state. A new checkpoint takes the place of
 the last one as a whole (`openpoint.atomic`). A continued search takes the same steps as
 one without interruption, with one exception: the outputs of dispatched generators depend slightly on the trees
@@ -127,7 +127,7 @@ class Saved:
             raise self.refused(left[0], "is none of this search")
 
 
-FORMAT = "openpoint checkpoint 3"
+FORMAT = "openpoint checkpoint 4"
 OF_NODE = (
     *("status", "low", "high", "y", "mu", "phi", "w"),
     *("choice_p", "choice_q", "taken_p", "taken_q", "end_p", "end_q", "kappa"),
@@ -135,11 +135,8 @@ OF_NODE = (
 """Fields of `Work` that pass from node to node; the others are written before they are read."""
 UNSET = "w", "taken_p", "taken_q"
 """Of these those that may be NaN: estimates, before there are any."""
-OF_ROWS = ("status", "low", "high", "y", "mu", "phi", "phi_at", "bound", "origin", "depth")
+OF_ROWS = ("status", "low", "high", "y", "mu", "phi", "bound", "origin", "depth")
 """Fields of `Pool` with a row a node."""
-OF_BASE = ("base_y", "base_mu")
-"""Fields of `Pool` that all its rows share, and that change."""
-
 OF_COUNTS = ("size", "stack", "nodes", "probes", "active", "trials", "gains", "depth", "bound", "floor")
 """Fields of `Counts` that are kept: the limit of memory is that of the run, the cutoff that of the best state."""
 MOST_DEPTH, MOST_ORIGIN = 1 << 20, np.iinfo(np.int32).max
@@ -240,7 +237,6 @@ def state_of(work: Work, pool: Pool, counts: Counts, best: Candidate | None) -> 
     """The arrays from which a search is continued."""
     rows = waiting(pool, counts)
     state: dict[str, npt.NDArray[Any]] = {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
-    state |= {f"pool_{name}": getattr(pool, name) for name in OF_BASE}
     state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
     if best is not None:
         state |= {"best_closed": best.closed, "best_generation": best.generation, "best_positions": best.positions}
@@ -333,15 +329,12 @@ def restored(saved: Saved, model: Model, root: States, work: Work, pool: Pool, c
     saved.within("pool_bound", found["bound"], -np.inf, np.finfo(float).max)
     saved.within("pool_low", found["low"], 0, found["high"])
     saved.within("pool_high", found["high"], 0, sizes - 1)
-    saved.within("pool_phi_at", found["phi_at"], -1, len(model.p) - 1)
     saved.within("pool_origin", found["origin"], 0, MOST_ORIGIN)
     saved.within("pool_depth", found["depth"], 0, min(MOST_DEPTH, int(counts.depth[0]) if size == 0 else MOST_DEPTH))
     while len(pool.heap) < size:
         pool = enlarged(pool)
     for name, values in found.items():
         getattr(pool, name)[:size] = values
-    for name in OF_BASE:
-        getattr(pool, name)[:] = saved.like(f"pool_{name}", getattr(pool, name))
     for name in OF_NODE:
         getattr(work, name)[:] = saved.like(f"work_{name}", getattr(work, name), nan=name in UNSET)
     saved.states("work_status", work.status, root)

@@ -26,7 +26,6 @@ import numpy.typing as npt
 from openpoint.arrays import Floats, States
 from openpoint.search.checkpoint import (
     MOST,
-    OF_BASE,
     OF_NODE,
     OF_ROWS,
     Checkpoint,
@@ -39,7 +38,7 @@ from openpoint.search.checkpoint import (
 from openpoint.search.incumbent import Incumbent, next_perturbations
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.kernel.bookkeeping import FROM, Anchors, Record, counts, pool_for, record_for, waiting
+from openpoint.search.kernel.bookkeeping import FROM, Record, counts, record_for, waiting
 from openpoint.search.kernel.entries import EXHAUSTED, PAUSED
 from openpoint.search.paths.explorer import PathExplorer, PathTree
 from openpoint.search.region_decomposition import RegionDecomposition
@@ -269,15 +268,12 @@ class SubtreeWork:
 
     Attributes:
         model: of the whole search, with the voltage bounds of its start. status: (m) states of the branches there.
-        anchors, base_y, base_mu: of the pool. by_paths: `PathExplorer.from_first`, None without paths.
+        by_paths: `PathExplorer.from_first`, None without paths.
         recorded: lines of a certificate that are held at a time; 0 without one.
     """
 
     model: Model
     status: States
-    anchors: Anchors
-    base_y: Floats
-    base_mu: Floats
     by_paths: dict[str, Floats] | None
     recorded: int
 
@@ -292,11 +288,8 @@ class _Explorer:
     def __init__(self, work: SubtreeWork, stop: Callable[[], bool]) -> None:
         self.stop = stop
         self.model = replace(work.model, w_min=work.model.w_min.copy(), w_max=work.model.w_max.copy())
-        pool = pool_for(self.model, PIECE, work.anchors if len(work.anchors.near) else None)
-        for name in OF_BASE:
-            getattr(pool, name)[:] = getattr(work, name)
         record = record_for(self.model, work.recorded)
-        self.tree = PathTree(self.model, pool=pool, record=record, take=self._take)
+        self.tree = PathTree(self.model, record=record, take=self._take, rows=PIECE)
         self.tree.work.status[:] = work.status
         self.first = {name: getattr(self.tree.work, name).copy() for name in OF_NODE}
         self.lines = list[dict[str, npt.NDArray[Any]]]()
@@ -444,12 +437,10 @@ class Sharing:
         return PAUSED if counts.size[0] else EXHAUSTED
 
     def _of(self, state: SearchState) -> SubtreeWork:
-        pool, by_paths = state.tree.pool, state.tree.explorer
-        anchors = Anchors(pool.kept, pool.near, pool.far, pool.share)
-        base = pool.base_y.copy(), pool.base_mu.copy()
+        by_paths = state.tree.explorer
         recorded = 0 if state.certificate is None else len(state.certificate.record.kind)
         first = None if by_paths is None else by_paths.from_first()
-        return SubtreeWork(self.model, self.status, anchors, *base, first, recorded)
+        return SubtreeWork(self.model, self.status, first, recorded)
 
     def _task(self, state: SearchState, taken: Rows, k: int) -> Task:
         counts, model = state.tree.counts, state.tree.model

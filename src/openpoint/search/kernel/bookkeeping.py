@@ -59,19 +59,14 @@ def load_states(table: Any, row: int, into: Any) -> None:
 class Pool(Table):
     """Open nodes: a heap of rows by bound, and at the limit of memory a stack of further rows.
 
-    A row keeps the multipliers of S buses, as differences from `base_y` and `base_mu`. Those of the others are
-    interpolated when it is taken: any multipliers are valid, so that single precision and interpolation cost a little
-    of the first bound of a node and nothing of its validity. In a pool that keeps all buses, S is N, the base is 0 and
-    nothing is interpolated.
+    Any multipliers are valid, so that single precision costs a little of the first bound of a node and nothing of its
+    validity.
 
     Attributes:
-        status: (C, ⌈m/4⌉) states of four branches in a byte. low, high: (C, D). y, mu: (C, S + 1), the last one 0.
-        phi: (C, N), of no width without voltage limits; or (C, `MOST_PHI`) that are not 0, at the buses `phi_at`.
+        status: (C, ⌈m/4⌉) states of four branches in a byte. low, high: (C, D). y, mu: (C, N).
+        phi: (C, N), of no width without voltage limits.
         bound: (C). origin: (C) number of the node that was branched. depth: (C) branchings above.
         heap: (C) rows in use first: `Counts.size` of the heap, `Counts.stack` of the stack; the others are free.
-        kept: (S) buses whose multipliers a row keeps. near, far: (N) two columns of each bus between which it lies.
-            share: (N) how far it is from the first to the second. base_y, base_mu: (N); all of no length without
-            interpolation.
     """
 
     status: Bytes
@@ -80,23 +75,10 @@ class Pool(Table):
     y: Singles
     mu: Singles
     phi: Singles
-    phi_at: Indices
     bound: Floats
     origin: Indices
     depth: Indices
     heap: Indices
-    kept: Indices
-    near: Indices
-    far: Indices
-    share: Floats
-    base_y: Floats
-    base_mu: Floats
-
-
-MOST_PHI = 64
-"""Multipliers of voltage limits that a row keeps at most, where it does not keep the multipliers of all buses."""
-OF_ALL_ROWS = ("heap", "kept", "near", "far", "share", "base_y", "base_mu")
-"""Fields of `Pool` that are not rows of nodes."""
 
 
 PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP = 1, 2, 3, 4, 5, 6, 7, 8
@@ -162,52 +144,34 @@ class Counts(Table):
     floor: Floats
 
 
-@dataclass(frozen=True)
-class Anchors:
-    """The buses whose multipliers rows of a pool keep, see `Pool`."""
-
-    kept: Indices
-    near: Indices
-    far: Indices
-    share: Floats
-
-
-def pool_for(model: Model, capacity: int, anchors: Anchors | None = None) -> Pool:
-    """An empty pool; without anchors it keeps the multipliers of all buses."""
+def pool_for(model: Model, capacity: int) -> Pool:
+    """An empty pool."""
     m, size, devices = len(model.fr), len(model.p), len(model.device_kind)
-    none = np.empty(0, dtype=np.int32)
-    of = anchors or Anchors(np.arange(size, dtype=np.int32), none, none, np.empty(0))
     arrays: dict[str, Any] = {name: np.zeros((capacity, devices), dtype=np.int32) for name in ("low", "high")}
-    arrays |= {name: np.zeros((capacity, len(of.kept) + 1), dtype=np.float32) for name in ("y", "mu")}
+    arrays |= {name: np.zeros((capacity, size), dtype=np.float32) for name in ("y", "mu")}
     arrays |= {name: np.zeros(capacity, dtype=np.int32) for name in ("origin", "depth")}
-    few = MOST_PHI if anchors is not None and model.bounded else 0
     return Pool(
         status=np.zeros((capacity, -(-m // 4)), dtype=np.uint8),
-        phi=np.zeros((capacity, few or (size if model.bounded else 0)), dtype=np.float32),
-        phi_at=np.zeros((capacity, few), dtype=np.int32),
+        phi=np.zeros((capacity, size if model.bounded else 0), dtype=np.float32),
         bound=np.zeros(capacity),
         heap=np.arange(capacity, dtype=np.int32),
         **arrays,
-        **vars(of),
-        base_y=np.zeros(len(of.near)),
-        base_mu=np.zeros(len(of.near)),
     )
 
 
 def row_bytes(pool: Pool) -> int:
     """Memory of a waiting node."""
-    return sum(a.nbytes // len(pool.heap) for name, a in _arrays(pool).items() if name not in OF_ALL_ROWS[1:])
+    return sum(array.nbytes // len(pool.heap) for array in _arrays(pool).values())
 
 
 def enlarged(pool: Pool) -> Pool:
     """The pool with twice the capacity. Rows that were never in use take no memory yet."""
     rows = len(pool.heap)
     arrays = _arrays(pool)
-    for name in arrays.keys() - set(OF_ALL_ROWS):
-        wider = np.zeros((2 * rows, *arrays[name].shape[1:]), dtype=arrays[name].dtype)
-        wider[:rows] = arrays[name]
-        arrays[name] = wider
-    arrays["heap"] = np.concatenate([pool.heap, np.arange(rows, 2 * rows, dtype=np.int32)])
+    for name, values in arrays.items():
+        arrays[name] = np.zeros((2 * rows, *values.shape[1:]), dtype=values.dtype)
+        arrays[name][:rows] = values
+    arrays["heap"][rows:] = np.arange(rows, 2 * rows)
     return Pool(**arrays)
 
 

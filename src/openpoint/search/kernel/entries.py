@@ -10,17 +10,14 @@ The functions of the topology search that Python calls.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from openpoint.arrays import Floats, Indices
+from openpoint.arrays import Indices
 from openpoint.compiled.jit import inlined, lean
 from openpoint.search.kernel import devices, forest
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
 from openpoint.search.kernel.bookkeeping import (
     FROM,
-    MOST_PHI,
     SPLIT,
     STEP,
     Counts,
@@ -54,58 +51,6 @@ def next_row(pool: Pool, counts: Counts) -> int:
 
 
 @inlined
-def store_multipliers(values: Floats, base: Floats, pool: Pool, into: Any, row: int) -> None:
-    """Keep the multipliers of some buses in a row of a pool."""
-    for s in range(len(pool.kept)):
-        into[row, s] = values[pool.kept[s]] - (base[pool.kept[s]] if len(base) > 0 else 0.0)
-
-
-@inlined
-def load_multipliers(model: Model, pool: Pool, table: Any, row: int, base: Floats, into: Floats) -> None:
-    """Take multipliers from a row of a pool; those of sources are given, and the pool has half their digits."""
-    if len(base) == 0:
-        for k in range(model.n):
-            into[k] = table[row, k]
-        return
-    for k in range(model.n):
-        near, far = table[row, pool.near[k]], table[row, pool.far[k]]
-        into[k] = base[k] + near + pool.share[k] * (far - near)
-
-
-@inlined
-def store_phi(phi: Floats, pool: Pool, row: int) -> None:
-    """Keep the multipliers of voltage limits in a row of a pool: all, or those that are not 0 as far as there is room.
-
-    Without some of them the bound is lower, and as valid.
-    """
-    if len(pool.base_y) == 0:
-        store_row(phi, pool.phi, row)
-        return
-    count = 0
-    for k in range(len(phi)):
-        if phi[k] != 0.0 and count < MOST_PHI:
-            pool.phi_at[row, count] = k
-            pool.phi[row, count] = phi[k]
-            count += 1
-    if count < MOST_PHI:
-        pool.phi_at[row, count] = -1
-
-
-@inlined
-def load_phi(pool: Pool, row: int, phi: Floats) -> None:
-    """Take the multipliers of voltage limits from a row of a pool."""
-    if len(pool.base_y) == 0:
-        load_row(pool.phi, row, phi)
-        return
-    for k in range(len(phi)):
-        phi[k] = 0.0
-    for count in range(MOST_PHI):
-        if pool.phi_at[row, count] < 0:
-            break
-        phi[pool.phi_at[row, count]] = pool.phi[row, count]
-
-
-@inlined
 def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> None:
     """Put the current node into the pool with this bound."""
     heap, bounds, k = pool.heap, pool.bound, counts.size[0]
@@ -114,13 +59,10 @@ def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> 
     if model.devices:
         store_row(work.low, pool.low, row)
         store_row(work.high, pool.high, row)
-    if counts.nodes[0] == 1 and len(pool.base_y) > 0:
-        copy_values(work.y, pool.base_y)
-        copy_values(work.mu, pool.base_mu)
-    store_multipliers(work.y, pool.base_y, pool, pool.y, row)
-    store_multipliers(work.mu, pool.base_mu, pool, pool.mu, row)
+    store_row(work.y, pool.y, row)
+    store_row(work.mu, pool.mu, row)
     if model.bounded:
-        store_phi(work.phi, pool, row)
+        store_row(work.phi, pool.phi, row)
     bounds[row] = value
     pool.origin[row] = counts.nodes[0]
     pool.depth[row] = counts.depth[0]
@@ -144,14 +86,15 @@ def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) ->
     if model.devices:
         load_row(pool.low, row, work.low)
         load_row(pool.high, row, work.high)
-    load_multipliers(model, pool, pool.y, row, pool.base_y, work.y)
-    load_multipliers(model, pool, pool.mu, row, pool.base_mu, work.mu)
+    for k in range(model.n):  # those of sources are given, and the pool has half their digits
+        work.y[k] = pool.y[row, k]
+        work.mu[k] = pool.mu[row, k]
     for g in range(model.first_source, len(model.generator_at)):
         k = model.generator_at[g]
         work.y[k] = model.y_first[k] + (pool.y[row, k] - np.float32(model.y_first[k]))  # the sign is kept
         work.mu[k] = pool.mu[row, k]
     if model.bounded:
-        load_phi(pool, row, work.phi)
+        load_row(pool.phi, row, work.phi)
     counts.bound[0] = bounds[row]
     counts.depth[0] = pool.depth[row]
     counts.active[0] = 1

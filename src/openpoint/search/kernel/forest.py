@@ -139,6 +139,22 @@ def close_bridges(
 
 
 @inlined
+def reach_from(model: Model, work: Work, above: int, order: Indices, edge: Indices, parent: Indices, count: int) -> int:
+    """Append the buses that closed branches join to one bus, but that above it; returns how many are in `order`."""
+    bus = min(above, model.n)
+    for a in range(model.start[bus], model.start[bus + 1]):
+        e = model.via[a]
+        ours = bus < model.n or model.fr[e] == above or model.to[e] == above  # not another source's branch
+        if work.status[e] == CLOSED and e != edge[above] and ours:
+            other = model.neighbour[a]
+            order[count] = other
+            edge[other] = e
+            parent[other] = above
+            count += 1
+    return count
+
+
+@inlined
 def root(model: Model, work: Work) -> None:
     """Direct the closed branches away from the sources; in a part without a source, from its bus of least y.
 
@@ -161,17 +177,7 @@ def root(model: Model, work: Work) -> None:
             count += 1
     head = 0
     while count < len(order):
-        above = order[head]
-        bus = min(above, n)
-        for a in range(model.start[bus], model.start[bus + 1]):
-            e = model.via[a]
-            ours = bus < n or model.fr[e] == above or model.to[e] == above  # not another source's branch
-            if work.status[e] == CLOSED and e != edge[above] and ours:
-                other = model.neighbour[a]
-                order[count] = other
-                edge[other] = e
-                parent[other] = above
-                count += 1
+        count = reach_from(model, work, order[head], order, edge, parent, count)
         head += 1
 
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
+from openpoint.search.kernel.forest import reach_from
 from openpoint.search.kernel.reach import (
     SAFE,
     Reach,
@@ -78,16 +79,7 @@ def trees(model: Model, work: Work, reach: Reach) -> None:
             reach.place[above] = head
             reach.fed[above] = first >= n
             reach.part[above] = above if first >= n else first
-            bus = min(above, n)
-            for a in range(model.start[bus], model.start[bus + 1]):
-                e = model.via[a]
-                ours = bus < n or model.fr[e] == above or model.to[e] == above  # not another source's branch
-                if work.status[e] == CLOSED and e != edge[above] and ours:
-                    other = model.neighbour[a]
-                    order[count] = other
-                    edge[other] = e
-                    parent[other] = above
-                    count += 1
+            count = reach_from(model, work, above, order, edge, parent, count)
             head += 1
         reach.size[first] = count - begin
 

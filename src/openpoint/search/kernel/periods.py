@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from openpoint.arrays import Bools, Floats
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
@@ -33,10 +35,10 @@ from openpoint.search.kernel.node import estimate, probe, safe
 
 
 @lean
-def bounded_with_estimates(model: Model, work: Work, iterations: int, cutoff: float) -> float:
+def bounded_with_estimates(model: Model, work: Work, iterations: int) -> float:
     """The bound of the node in `work`, propagated, and estimates with an undecided branch open in `work.guess`."""
     forest.root(model, work)
-    value = dual_ascent(model, work, iterations, cutoff)
+    value = dual_ascent(model, work, iterations, np.inf)
     for e in range(len(work.status)):
         if work.status[e] == UNDECIDED:
             work.guess[e] = estimate(model, work, e, value)
@@ -44,11 +46,11 @@ def bounded_with_estimates(model: Model, work: Work, iterations: int, cutoff: fl
 
 
 @lean
-def probe_some(model: Model, work: Work, record: Record, some: Bools, cutoff: float) -> None:
+def probe_some(model: Model, work: Work, record: Record, some: Bools) -> None:
     """Bounds with one of some undecided branches open, in `work.value`."""
     for e in range(len(work.status)):
         if some[e]:
-            work.value[e] = probe(model, work, record, e, cutoff)
+            work.value[e] = probe(model, work, record, e, np.inf)
 
 
 @lean
@@ -61,7 +63,7 @@ def close_some(model: Model, work: Work, some: Bools) -> None:
     for e in range(len(work.status)):
         if some[e]:
             work.status[e] = CLOSED
-            work.value[e] = float("inf")
+            work.value[e] = np.inf
             if forest.propagate(model, work):
                 forest.root(model, work)
                 work.value[e] = safe(bound(model, work, work.y, work.mu))

@@ -27,7 +27,6 @@ from openpoint.arrays import Bools, Floats, Indices, Ints, Singles, States
 from openpoint.compiled.table import Table
 from openpoint.graph import components
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.kernel.bookkeeping import Anchors
 
 OPEN, FORTH, BACK = 1, 2, 4
 """States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""
@@ -449,27 +448,3 @@ def _assigned(paths: Paths, label: Ints, weight: Floats) -> Ints:
             loses[a if at[a] < at[b] else b] = True
         part[k] = label[b] if loses[a] else label[a]
     return part
-
-
-WORTH = 4
-"""Buses per junction from which on junctions alone are kept."""
-
-
-def anchors_of(model: Model, paths: Paths) -> Anchors | None:
-    """The junctions as anchors; None where they save little, or multipliers of sources or devices must be kept, too."""
-    size, none = len(model.p), paths.junctions
-    if model.costly or model.spans or model.devices or size < WORTH * max(paths.junctions, 1):
-        return None
-    near, far = np.full((2, size), none, dtype=np.int32)
-    share = np.zeros(size)
-    near[paths.bus] = far[paths.bus] = np.arange(paths.junctions)
-    length = np.sqrt(model.z2)
-    for k in range(len(paths.u)):
-        some = slice(paths.start[k], paths.start[k + 1])
-        at = np.cumsum(length[paths.branch[some]])
-        inner = paths.beyond[some][:-1]
-        near[inner], far[inner] = paths.u[k], paths.v[k]
-        share[inner] = at[:-1] / at[-1] if at[-1] > 0.0 else 0.5
-    for bus, above in zip(paths.pruned[::-1], paths.above[::-1], strict=True):
-        near[bus], far[bus], share[bus] = near[above], far[above], share[above]
-    return Anchors(paths.bus, near, far, share)

@@ -37,7 +37,6 @@ from openpoint.search.paths.arrays import (
     OF_NODE,
     OPEN,
     Paths,
-    anchors_of,
     enlarged,
     parts_of,
     path_pool_for,
@@ -57,8 +56,6 @@ ROUNDS = ((2, 24, 1000, 0.05), (64, 96, 3000, 0.01))
 first level is for the prices at the border (`openpoint.search.paths.border`)."""
 
 
-LARGE = 300
-"""Buses from which on waiting nodes keep the multipliers of junctions only."""
 FIRST_ROWS = 256
 """Rows of a new pool, at least, and about as many."""
 
@@ -312,16 +309,10 @@ PathTree = CompiledTree[PathExplorer]
 
 
 def pool_within(memory: float, model: Model, by_paths: PathExplorer | None, counts: Counts) -> Pool:
-    """An empty pool that doubles to just what fits; sets the rows of the heap above which nodes go to its stack.
-
-    The model's grid is connected.
-    """
-    anchors = None
-    if len(model.p) >= LARGE:
-        anchors = anchors_of(model, paths_of(model) if by_paths is None else by_paths.paths)
-    a_row = row_bytes(pool_for(model, 1, anchors)) + (0 if by_paths is None else by_paths.row_bytes)
+    """An empty pool that doubles to just what fits; sets the rows of the heap above which nodes go to its stack."""
+    a_row = row_bytes(pool_for(model, 1)) + (0 if by_paths is None else by_paths.row_bytes)
     room = max(1, int(memory / a_row))
     counts.room[0] = room
     # A stack takes at most two rows for each branch and each position of a device that is undecided.
     rows = room + 2 * (len(model.fr) + len(model.value)) + 4
-    return pool_for(model, -(-rows // 2 ** max(0, int(math.log2(rows / FIRST_ROWS)))), anchors)
+    return pool_for(model, -(-rows // 2 ** max(0, int(math.log2(rows / FIRST_ROWS)))))

@@ -342,7 +342,7 @@ class _Tree:
     def _bounded(self, iterations: int) -> float:
         total = self.of._base
         for model, work, weight in zip(self._models, self._works, self.of._weights, strict=True):
-            total += weight * bounded_with_estimates(model, work, iterations, math.inf)
+            total += weight * bounded_with_estimates(model, work, iterations)
         return float(total)
 
     def _opened(self, free: Bools, value: float) -> Floats:
@@ -351,7 +351,7 @@ class _Tree:
         some = free & (guess >= value + PROBE_SHARE * (self.cutoff - value))
         some[np.where(free, guess, -math.inf).argmax()] = True
         for model, work in zip(self._models, self._works, strict=True):
-            probe_some(model, work, self._record, some, math.inf)
+            probe_some(model, work, self._record, some)
         self._guess = np.where(some, -math.inf, np.where(free, guess, -math.inf))
         return np.where(some, np.maximum(self._sum("value"), value), value)
 
