@@ -6,21 +6,23 @@ With `--check` only see if they are current.
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import days
 import signatures
 import tolerances
 
-from openpoint.grid.schemas import tables_markdown
+from openpoint.grid.schemas import SCHEMAS, TableSchema
 from openpoint.results.schema import Schema
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, MeasuredState
 from openpoint.scenarios.horizon import HORIZON_SCHEMAS
 from openpoint.scenarios.reliability import RELIABILITY_SCHEMAS
-from openpoint.studies.accepted import table_markdown
+from openpoint.studies.accepted import NAMES, PARTS
 from openpoint.studies.catalog import STUDIES
 
 PAGES = Path(__file__).parent
@@ -60,6 +62,46 @@ RELIABILITY = """## Tables of reliability
 What `openpoint secure --reliability` and `openpoint.read_reliability` read; either may be left out.
 
 """
+
+
+def tables_markdown(schemas: Mapping[str, type[TableSchema]] = SCHEMAS) -> str:
+    """A Markdown section for every table: its columns with type, unit, default and meaning."""
+    parts = []
+    for kind, schema in schemas.items():
+        dtypes = schema.empty().schema
+        parts += [f"## {kind}", "", inspect.cleandoc(schema.__doc__ or ""), ""]
+        parts += ["| column | type | unit | default | meaning |", "|---|---|---|---|---|"]
+        for name, column in schema.columns().items():
+            metadata = column.metadata
+            cells = (f"`{name}`", _type_word(str(dtypes[name])), metadata.get("unit", ""), _default(metadata))
+            parts.append(f"| {' | '.join(cells)} | {metadata.get('doc', '')} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _type_word(dtype: str) -> str:
+    words = {"String": "text", "Float64": "number", "Int64": "whole number", "Boolean": "true or false"}
+    return words.get(dtype, "numbers")
+
+
+def _default(metadata: Mapping[str, Any]) -> str:
+    if "default" not in metadata:
+        return "must be given"
+    value = metadata["default"]
+    if value is None or value == []:
+        return "empty"
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
+
+
+def table_markdown() -> str:
+    """The table of parts and studies."""
+    short = {name: name.removeprefix("reconfigure-").removeprefix("dispatch-") for name in NAMES}
+    short |= {"reconfigure-front": "front (reconfigure)", "dispatch-front": "front (dispatch)"}
+    lines = ["| | " + " | ".join(short.values()) + " |", "|---" * (len(NAMES) + 1) + "|"]
+    for part in PARTS.values():
+        lines.append(f"| {part.title} | " + " | ".join("no" if n in part.refused else "yes" for n in NAMES) + " |")
+    lines += ["", "| | how studies take it | why others do not |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {part.title} | {part.kept} | {part.why} |" for part in PARTS.values())])
 
 
 def below(markdown: str) -> str:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -50,8 +49,8 @@ def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
     return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True, quiet=quiet, width=width)
 
 
-class _Pulse:
-    """Lines that tell, where no terminal shows a status, that a run goes on: after 2 s of silence, after 4 s, 8 s …
+class _Status:
+    """What tells that a run goes on: a line of a terminal that is renewed; elsewhere lines after 2 s of silence, 4 s, …
 
     Use as a context manager.
     """
@@ -59,21 +58,21 @@ class _Pulse:
     def __init__(self, out: Console, status: Callable[[], Text]) -> None:
         """`status`: the line; an empty one is not printed."""
         self._out, self._status = out, status
+        self._live = Live(get_renderable=status, console=out, transient=True, refresh_per_second=4)
         self._heard = time.perf_counter()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> _Pulse:
-        if not (self._out.is_terminal or self._out.quiet):
-            self._thread.start()
+    def __enter__(self) -> _Status:
+        if not self._out.quiet:
+            (self._live if self._out.is_terminal else self._thread).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *left: object) -> None:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._live.stop()
 
     def heard(self) -> None:
         """Something else was printed."""
@@ -107,23 +106,17 @@ class Progress:
         self._printed = 0
         self._printed_at = 0.0
         self._header = False
-        self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
-        self._pulse = _Pulse(out, self._status)
+        self._shown = _Status(out, self._status)
 
     def __enter__(self) -> Progress:
         from openpoint.compiled.jit import while_compiling
 
-        if self._out.is_terminal and not self._out.quiet:
-            self._live.start()
-        self._within.enter_context(self._pulse)
+        self._within.enter_context(self._shown)
         self._within.enter_context(while_compiling(self._compiles))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *left: object) -> None:
         self._within.close()
-        self._live.stop()
         if self._last is not None and self._printed < self._last.number:
             self._line(self._last)
 
@@ -146,7 +139,7 @@ class Progress:
             self._header = True
         self._out.print(Text(words.iteration_line(iteration)))
         self._printed, self._printed_at = iteration.number, iteration.seconds
-        self._pulse.heard()
+        self._shown.heard()
 
     def _status(self) -> Text:
         last, passed = self._last, time.perf_counter() - self._start
@@ -169,20 +162,14 @@ class Counting:
         self._out, self._unit = out, unit
         self._start = time.perf_counter()
         self._done = self._all = 0
-        self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
-        self._pulse = _Pulse(out, self._status)
+        self._shown = _Status(out, self._status)
 
     def __enter__(self) -> Counting:
-        if self._out.is_terminal and not self._out.quiet:
-            self._live.start()
-        self._pulse.__enter__()
+        self._shown.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pulse.__exit__(kind, error, trace)
-        self._live.stop()
+    def __exit__(self, *left: object) -> None:
+        self._shown.__exit__(*left)
 
     def __call__(self, done: int, of: int) -> None:
         self._done, self._all = done, of
@@ -201,15 +188,14 @@ class GridLines:
         self._out, self._start = out, time.perf_counter()
         self._printed, self._printed_at = 0, 0.0
         self._done = self._count = 0
-        self._live = Live(console=out, get_renderable=self._status, transient=True, refresh_per_second=4)
+        self._shown = _Status(out, self._status)
 
     def __enter__(self) -> GridLines:
-        if self._out.is_terminal and not self._out.quiet:
-            self._live.start()
+        self._shown.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
+    def __exit__(self, *left: object) -> None:
+        self._shown.__exit__(*left)
 
     def __call__(self, row: FleetRow, done: int, count: int) -> None:
         self._done, self._count = done, count
@@ -222,6 +208,8 @@ class GridLines:
         self._out.print(Text(f"{done:>{len(str(count))}}/{count}  {words.safe(f'{row.name}: {outcome}')}", style))
 
     def _status(self) -> Text:
+        if not self._out.is_terminal:
+            return Text("")  # the lines of the grids tell
         passed = time.perf_counter() - self._start
         return Text(f"{self._done} of {self._count} grids … {passed:.0f} s  (Ctrl-C keeps what is finished)", "dim")
 

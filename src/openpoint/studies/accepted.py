@@ -129,14 +129,3 @@ def refuse(study: str, grid: Grid) -> None:
         message = "{} are joined by branches that stay closed, and " + why
         names = [(" and ".join(map(repr, mesh.sources)), ", ".join(mesh.names)) for mesh in found]
         raise InputError([Problem("branches", row, "", message.format(both), remedy) for both, row in names])
-
-
-def table_markdown() -> str:
-    """The table of parts and studies."""
-    short = {name: name.removeprefix("reconfigure-").removeprefix("dispatch-") for name in NAMES}
-    short |= {"reconfigure-front": "front (reconfigure)", "dispatch-front": "front (dispatch)"}
-    lines = ["| | " + " | ".join(short.values()) + " |", "|---" * (len(NAMES) + 1) + "|"]
-    for part in PARTS.values():
-        lines.append(f"| {part.title} | " + " | ".join("no" if n in part.refused else "yes" for n in NAMES) + " |")
-    lines += ["", "| | how studies take it | why others do not |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {part.title} | {part.kept} | {part.why} |" for part in PARTS.values())])
