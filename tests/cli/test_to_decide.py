@@ -11,7 +11,7 @@ from tests.cli.desk import Command
 
 
 @given(grids())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_branch_is_to_be_decided_if_it_is_open_in_one_radial_state_and_closed_in_another(grid: Grid) -> None:
     network = build_network(grid)
     states = all_topologies(network)
@@ -22,7 +22,7 @@ def test_a_branch_is_to_be_decided_if_it_is_open_in_one_radial_state_and_closed_
 
 
 @given(grids())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_behind_a_switch_that_leads_nowhere_no_load_is(grid: Grid) -> None:
     found = to_decide(grid)
     assert not set(found.idle) & set(found.branches)

@@ -163,7 +163,7 @@ def test_a_row_of_too_few_cells_hides_no_cell_of_another_row() -> None:
     assert not [p for p in caught.value.problems if "there is no bus" in p.message]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_any_cells_are_judged_without_failing(data: st.DataObject) -> None:
     changed: dict[str, Any] = tables()

@@ -25,7 +25,7 @@ from tests.grid.strategies import tables as tables_of
 HEAD = b'format = 1\nname = "g"\n'
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(grids(), st.sampled_from(["csv", "parquet"]))
 def test_round_trip_is_lossless(original: Grid, tables: str) -> None:
     assert grid_from_files(files_from_grid(original, tables=tables)).equals(original)  # type: ignore[arg-type]
@@ -142,7 +142,7 @@ def test_unknown_table_format() -> None:
         files_from_grid(grid(tables()), tables="xlsx")  # type: ignore[arg-type]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 @given(st.data())
 def test_damaged_text_is_refused_and_never_fails(data: st.DataObject) -> None:
     files = files_from_grid(grid(tables()))
@@ -301,7 +301,7 @@ def formulas(text: str) -> list[str]:
 
 
 @given(SIGNS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_no_text_is_a_formula_and_all_are_read_back(text: str) -> None:
     assert plain(no_formula(text)) == text
     assert no_formula(plain(no_formula(text))) == no_formula(text)

@@ -329,7 +329,7 @@ def test_blanks_signs_and_operators_within_matrices() -> None:
     assert line["x_ohm"].to_list()[0] == pytest.approx([0.2])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_damaged_files_are_refused_or_read_and_never_fail(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(TEXT)))
@@ -341,7 +341,7 @@ def test_damaged_files_are_refused_or_read_and_never_fail(data: st.DataObject) -
         read(TEXT[:at] + junk + TEXT[end:]).problems()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_refused(text: str) -> None:
     with pytest.raises(InputError):

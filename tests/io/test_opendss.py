@@ -427,7 +427,7 @@ BAD_VALUES = ["0", "-1", "abc", "nan", "", "(1 2", "3", "b.1", "b.4", "1.2.3"]
     where=st.floats(0, 1, exclude_max=True),
     what=st.sampled_from(["drop", "twice", *BAD_VALUES]),
 )
-@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_files_are_read_or_refused(name: str, where: float, what: str, tmp_path: Path) -> None:
     """One line dropped or given twice, or one value spoilt: a grid or an InputError, nothing else."""
     lines = script(FEEDERS[name]).split("\n")

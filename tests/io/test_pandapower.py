@@ -468,7 +468,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 @given(st.data())
 def test_any_cell_may_hold_anything(data: st.DataObject) -> None:
     content = json.loads(TEXT)
@@ -483,7 +483,7 @@ def test_any_cell_may_hold_anything(data: st.DataObject) -> None:
         grid_from_text(json.dumps(content), "small.json").problems()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_damaged_files_are_refused_and_never_fail(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(TEXT)))

@@ -219,7 +219,7 @@ def test_a_file_that_was_cut_off_is_refused(share: float) -> None:
         read(TEXT[: int(share * len(TEXT))])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_damaged_files_are_refused_or_read_and_never_fail(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(TEXT)))

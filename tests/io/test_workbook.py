@@ -31,7 +31,7 @@ openpyxl = pytest.importorskip("openpyxl")
 ANY_TABLE = st.sampled_from(list(SCHEMAS)).flatmap(lambda kind: st.tuples(st.just(kind), tables_of(kind)))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANY_TABLE, names, names)
 def test_round_trip_is_lossless(drawn: tuple[str, pl.DataFrame], name: str, title: str) -> None:
     kind, frame = drawn

@@ -215,7 +215,7 @@ def reach(network: Network, bus: int) -> set[int]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 @given(st.integers(2, 8), st.data())
 def test_blocks_are_what_fixed_branches_join(n: int, data: st.DataObject) -> None:
     branches = []

@@ -385,7 +385,7 @@ def refusal(call: Callable[[], object]) -> tuple[Problem, ...]:
     return ()
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(day_with_a_changed_cell())
 def test_a_day_is_built_or_refused_with_reasons(found: Day) -> None:
     faults = [problem for problem in find_day_problems(SMALL, found) if problem.severity == "error"]

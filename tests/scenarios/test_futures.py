@@ -57,7 +57,7 @@ def some_futures(draw: st.DrawFn) -> Futures:
 
 
 @given(grids(FEED) | grids(DISPATCH))
-@settings(max_examples=25)  # to make a grid takes a hundred times as long as the test
+@settings(max_examples=13)  # to make a grid takes a hundred times as long as the test
 def test_today_is_the_constant_power_of_the_network(some: Grid) -> None:
     network, today = build_network(some), Futures.today(some)
     assert today.bus_names == network.bus_names
@@ -292,7 +292,7 @@ def growths(draw: st.DrawFn) -> Growth:
     return replace(draw(st.sampled_from((Growth(), Growth.solar()))), **numbers)
 
 
-@settings(max_examples=25)
+@settings(max_examples=13)
 @given(some_grids, seeds, growths(), st.integers(1, 6), st.integers(0, 6))
 def test_more_futures_begin_with_the_fewer(some: Grid, seed: int, growth: Growth, count: int, more: int) -> None:
     few, many = (grow(some, count=n, seed=seed, growth=growth) for n in (count, count + more))
@@ -310,7 +310,7 @@ def test_futures_do_not_depend_on_how_many_are_worked_out_together(monkeypatch: 
     assert grow(openpoint.read("baran33"), count=20, seed=4).equals(whole)
 
 
-@settings(max_examples=25)
+@settings(max_examples=13)
 @given(some_grids, seeds, st.floats(-0.9, 3.0), st.sampled_from((WINTER_EVENING, SUMMER_NOON)))
 def test_without_adoption_loads_only_grow(some: Grid, seed: int, more: float, snapshot: Snapshot) -> None:
     growth = replace(NOTHING, load_growth=more, snapshots=(replace(snapshot, share=1.0),))
@@ -321,7 +321,7 @@ def test_without_adoption_loads_only_grow(some: Grid, seed: int, more: float, sn
     np.testing.assert_allclose(futures.q_kvar, np.tile(expected.imag, (2, 1)), rtol=1e-12, atol=1e-9)
 
 
-@settings(max_examples=25)
+@settings(max_examples=13)
 @given(some_grids, seeds, growths(), st.sampled_from(SHARES), share, share)
 def test_more_of_a_technology_moves_every_bus_its_way(
     some: Grid, seed: int, growth: Growth, name: str, one: float, other: float
@@ -337,7 +337,7 @@ def test_more_of_a_technology_moves_every_bus_its_way(
         assert (many.q_kvar - few.q_kvar >= -1e-9).all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=13)
 @given(some_grids, seeds, growths())
 def test_nobody_has_more_than_one(some: Grid, seed: int, growth: Growth) -> None:
     """Between the least and the most that the customers of a bus can do."""

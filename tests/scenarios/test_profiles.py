@@ -105,7 +105,7 @@ def test_tables_of_followers_name_profiles_of_both_powers(grid: Grid, tmp_path: 
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_shares_and_powers_of_any_columns_are_the_same_demand(grid: Grid, seed: int) -> None:
     rng = np.random.default_rng(seed)
     steps = int(rng.integers(1, 6))

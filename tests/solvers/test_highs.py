@@ -33,7 +33,7 @@ def held(form: StandardForm, columns: np.ndarray, values: np.ndarray) -> Standar
 
 
 @given(seeds)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_a_linear_program_has_exact_duals_on_every_row(seed: int) -> None:
     form = solvable(seed)
     assert_optimal(form, HighsModel(form).solve(integral=False), tolerance=1e-6)
@@ -77,7 +77,7 @@ def test_minus_z_and_reduced_are_subgradients(seed: int) -> None:
 
 
 @given(seeds, st.sampled_from(["rows", "row", "bounds"]))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_what_has_no_point_comes_with_a_ray_on_the_rows_of_the_form(seed: int, proof: str) -> None:
     form = infeasible(seed, proof=proof)
     for presolve in (True, False):
@@ -120,7 +120,7 @@ def test_unbounded_is_told_from_infeasible() -> None:
 @given(seeds, st.booleans())
 @example(80675479, False)
 @example(462, False)
-@settings(max_examples=25)
+@settings(max_examples=13)
 def test_a_cold_solve_remembers_nothing(seed: int, integral: bool) -> None:
     form, rng = solvable(seed, integers=True), np.random.default_rng(seed)
     one, other = HighsModel(form), HighsModel(form)
@@ -134,7 +134,7 @@ def test_a_cold_solve_remembers_nothing(seed: int, integral: bool) -> None:
 
 
 @given(seeds)
-@settings(max_examples=25)
+@settings(max_examples=13)
 def test_columns_and_rows_added_in_place_make_the_model_written_at_once(seed: int) -> None:
     form, rng = solvable(seed, integers=True), np.random.default_rng(seed)
     (m, n), model = form.a.shape, HighsModel(form)
@@ -161,7 +161,7 @@ def test_columns_and_rows_added_in_place_make_the_model_written_at_once(seed: in
 
 
 @given(seeds)
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_an_integer_recourse_at_held_decisions_equals_a_new_model(seed: int) -> None:
     form, rng = solvable(seed, integers=True), np.random.default_rng(seed)
     first = HighsModel(form).solve(integral=True).x
@@ -217,7 +217,7 @@ def test_bounds_of_integers_are_rounded_for_integers_only() -> None:
 
 
 @given(seeds)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_sides_of_rows_change_in_place(seed: int) -> None:
     form = solvable(seed)
     model = HighsModel(form)

@@ -51,7 +51,7 @@ def linear_model(seed: int) -> tuple[cp.Expression, list[cp.Constraint], cp.Vari
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_clarabel_keeps_the_conditions_of_optimality(seed: int) -> None:
     cost, constraints, cone, _ = cone_model(seed)
     form = compile_model(cost, [*constraints, cone.constraint()])
@@ -74,7 +74,7 @@ def test_clarabel_stops_when_it_is_told_and_solves_again() -> None:
 
 
 @given(seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_an_update_in_place_equals_a_new_model(seed: int) -> None:
     cost, constraints, cone, on = cone_model(seed)
     form = compile_model(cost, [*constraints, cone.constraint()])
@@ -98,7 +98,7 @@ def test_what_has_no_point_comes_with_a_ray() -> None:
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_highs_and_scip_agree_on_integers(seed: int) -> None:
     cost, constraints, x = linear_model(seed)
     form = compile_model(cost, constraints, (x,))
@@ -123,7 +123,7 @@ def test_a_wish_to_stop_is_for_one_solve_only() -> None:
 
 
 @given(seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_scip_takes_cones_and_integers(seed: int) -> None:
     """Against every choice of the binaries, priced by Clarabel."""
     cost, constraints, cone, on = cone_model(seed)
@@ -143,7 +143,7 @@ def test_scip_takes_cones_and_integers(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_the_standard_form_is_the_model_as_written(seed: int) -> None:
     cost, constraints, cone, _ = cone_model(seed)
     problem = cp.Problem(cp.Minimize(cost), [*constraints, cone.constraint()])
@@ -157,7 +157,7 @@ def test_the_standard_form_is_the_model_as_written(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_rows_are_added_in_place(seed: int) -> None:
     """A row that cuts the optimum off raises the value."""
     import scipy.sparse as sp
@@ -173,7 +173,7 @@ def test_rows_are_added_in_place(seed: int) -> None:
 
 
 @given(seeds, st.integers(1, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_tangents_hold_at_every_point_of_the_cone(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     count = 4
@@ -247,7 +247,7 @@ def test_a_run_without_iterations_is_refused() -> None:
 
 
 @given(seeds)
-@settings(max_examples=25)
+@settings(max_examples=13)
 def test_bounds_and_rows_left_are_the_same_set(seed: int) -> None:
     form, rng = solvable(seed), np.random.default_rng(seed)
     b = bounded(form)
@@ -263,7 +263,7 @@ def test_bounds_and_rows_left_are_the_same_set(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=25)
+@settings(max_examples=13)
 def test_duals_of_bounds_return_to_their_rows(seed: int) -> None:
     """Any multipliers: Aᵀz = −Aᵀy over the rows left, less what the bounds carry."""
     form, rng = solvable(seed), np.random.default_rng(seed)
@@ -284,7 +284,7 @@ def test_an_equation_carries_the_whole_dual_where_an_inequality_says_the_same() 
 
 
 @given(seeds)
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_two_bounds_that_exclude_each_other_prove_it(seed: int) -> None:
     form = infeasible(seed, proof="bounds")
     z = bounded(form).contradiction()
@@ -330,7 +330,7 @@ def _form(seed: int) -> StandardForm:
     return StandardForm(rng.normal(size=N), 0.5, sp.csc_array(a), b, 3, len(b) - 3, (), np.empty(0, dtype=np.int64), {})
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_rest_of_a_model_has_the_same_optimum(seed: int) -> None:
     form = _form(seed)

@@ -338,7 +338,7 @@ def test_many_loops_are_told_in_time() -> None:
     assert time.process_time() - start < 20
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(grids())
 def test_any_tables_are_judged_without_failing(any_grid: Grid) -> None:
     assert all(p.message and p.remedy for p in any_grid.problems())

@@ -220,7 +220,7 @@ def test_steps_without_times_are_cut_by_their_numbers(typical: Year) -> None:
 
 
 @given(st.integers(1, 12), st.lists(st.floats(0.5, 3.0), min_size=12, max_size=40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_equal_parts_are_as_long_as_each_other_up_to_a_step(count: int, lengths: list[float]) -> None:
     given = np.array(lengths)
     none = np.empty(0, dtype=np.int64)

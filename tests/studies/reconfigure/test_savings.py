@@ -15,7 +15,7 @@ from tests.builders.grids import LIMITED, grids
 
 
 @given(grids(LIMITED))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=13, deadline=None)
 def test_groups_lead_over_radial_states_to_the_answer_by_falling_savings(grid: Grid) -> None:
     answer = openpoint.reconfigure(grid)
     groups = answer.switch_groups

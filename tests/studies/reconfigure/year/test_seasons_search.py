@@ -104,7 +104,7 @@ def check(plan: PlanTask, states: Bools, value: Floats, found: SwitchingOutcome)
     assert plan.most is None or done.sum() <= plan.most
 
 
-@pytest.mark.parametrize("seed", range(7))
+@pytest.mark.parametrize("seed", range(4))
 def test_equals_all_plans(seed: int) -> None:
     plan, states, value = random_plan(seed)
     try:
