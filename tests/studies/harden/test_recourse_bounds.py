@@ -169,7 +169,7 @@ def test_a_program_over_trees_never_says_too_much_where_buses_feed_in() -> None:
         program = passive_program(seed)
         rng = random.Random(seed)
         feeds = np.array([rng.random() < 0.3 for _ in range(program.network.n_terminals)])
-        power = program.network.s_power * np.where(feeds, -rng.choice([0.1, 0.5]), 1.0)
+        power = program.network.s_power * np.where(feeds, -rng.choice([0.1, 0.5, 1.5]), 1.0)
         program = dataclasses.replace(program, network=dataclasses.replace(program.network, s_power=power))
         nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
         restoration_bounds = program._restoration_bounds

@@ -26,7 +26,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import dijkstra
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.islands import nominal_demand, voltage_limits, voltage_upper_bound
+from openpoint.formulations.islands import nominal_demand, voltage_limits
 from openpoint.network import Network
 from openpoint.network.limits import series_limits
 from openpoint.solvers.base import StandardForm, Status
@@ -61,7 +61,8 @@ class FlowBound:
         buses: (G) places of backup generators. backup_pu: active and reactive power of one.
         most: generators that may be bought.
         ideal: whether taps stand beside sources alone, and what feeds in takes a known amount off a path.
-        taken: that amount, I. top: most squared voltage of a bus.
+        net_demand: (N) active and reactive, where infeed is replaced by what takes at least as much off either, in the
+            least ratio of reactive to active load.
     """
 
     network: Network
@@ -74,8 +75,7 @@ class FlowBound:
     backup_pu: tuple[float, float]
     most: int
     ideal: bool = field(init=False)
-    taken: float = field(init=False)
-    top: float = field(init=False)
+    net_demand: tuple[Floats, Floats] = field(init=False)
     _least: dict[bytes, float] = field(default_factory=dict, init=False)
     _cuts: dict[bytes, FlowCut] = field(default_factory=dict, init=False)
 
@@ -86,29 +86,27 @@ class FlowBound:
         loaded = self._p > 0.0
         with np.errstate(over="ignore"):  # by next to nothing
             ratio = float(np.clip(np.min(s.imag[loaded] / self._p[loaded], initial=1.0), 0.0, 1.0))
-        capacitive = float(np.maximum(ratio * self._p - s.imag, 0.0).sum())
-        capacitive += float(np.maximum(np.abs(net.q_min), np.abs(net.q_max)).sum())
-        self.taken = self._taken = self._off_path(float(self.infeed.sum()), capacitive, ratio)
-        self._taken_each = self._off_path(*self.backup_pu, ratio)
+        fed_q = np.maximum(ratio * self._p - s.imag, 0.0)
+        capacitive = float(fed_q.sum()) + float(np.maximum(np.abs(net.q_min), np.abs(net.q_max)).sum())
+        self._taken = self._off_path(float(self.infeed.sum()), capacitive, ratio)
+        fed = np.maximum(self.infeed, fed_q / ratio if ratio > 0.0 else 0.0)
+        self.net_demand = self._p - fed, np.where(fed > 0.0, -ratio * fed, s.imag)
+        self._taken_each = self._off_path(*self.backup_pu, ratio) if self.most else 0.0
         r, x = np.asarray(net.r), np.asarray(net.x)
-        low, high = voltage_limits(net)
+        low, _ = voltage_limits(net)
         # Taps beside the sources move what these hold; elsewhere they would move the drops of all that is beyond.
         source, taps = np.zeros(n), np.asarray(net.tap) ** 2
         source[net.source_terminal] = np.abs(net.source_v) ** 2
         ahead, back = source[net.terminal_fr] > 0.0, source[net.terminal_to] > 0.0
         first = np.where(ahead, source[net.terminal_fr] / taps, source[net.terminal_to] * taps)
         top = float(np.max(first[self.usable], initial=0.0))
-        fed_q = float(np.maximum(-s.imag, 0.0).sum())
-        self.top = min(
-            voltage_upper_bound(net, float(source.max()), float(self.infeed.sum()), fed_q), float(high.max())
-        )
         # Where infeed must raise the voltage, a path that carries less than I proves nothing by its length.
         self._drop = np.maximum(top - low, 0.0)
         held = np.flatnonzero(self.usable)
         ideal = bool(np.all((taps == 1.0) | ahead | back, where=self.usable) and np.all(r[held] >= 0.0))
         ideal = ideal and bool(np.all(x[held] >= 0.0))
-        self.ideal = ideal and bool(np.isfinite(self.taken))
-        if not ideal or not np.isfinite(self._taken + (self._taken_each if self.most else 0.0)):
+        self.ideal = ideal and bool(np.isfinite(self._taken))
+        if not ideal or not np.isfinite(self._taken + self._taken_each):
             self._drop = np.full(n, np.inf)
             self._taken = self._taken_each = 0.0
         self._d = np.maximum((r + ratio * x) * np.where(back & ~ahead, taps, 1.0), SHORTEST)
@@ -169,6 +167,24 @@ class FlowBound:
         return np.setdiff1d(self.label, self.root)
 
     @cached_property
+    def _row(self) -> Ints:
+        """(N) the place of each bus among those that are no source, −1 for others."""
+        row = np.full(self.network.n_terminals, -1)
+        row[self._inner] = np.arange(len(self._inner))
+        return row
+
+    @cached_property
+    def _entries(self) -> tuple[Ints, Ints, Floats]:
+        """Rows, columns and values of the balances: flows in, less flows out, less what is served, and infeed."""
+        n, arcs = self.network.n_terminals, len(self._tail)
+        p = np.bincount(self.label, weights=self._p, minlength=n)
+        into, out = np.flatnonzero(self._row[self._head] >= 0), np.flatnonzero(self._row[self._tail] >= 0)
+        rows = [self._row[self._head[into]], self._row[self._tail[out]], *2 * [np.arange(len(self._inner))]]
+        columns = [into, out, arcs + self._inner, arcs + n + self._inner]
+        values = [np.ones(len(into)), -np.ones(len(out)), -p[self._inner], np.ones(len(self._inner))]
+        return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+
+    @cached_property
     def _undamaged(self) -> tuple[HighsModel, Floats]:
         return self._model(self.distance(self.usable), self._taken + self._taken_each * self.most)
 
@@ -188,26 +204,30 @@ class FlowBound:
         and the most that each direction carries."""
         n, arcs = self.network.n_terminals, len(self._tail)
         along = np.where(np.isfinite(distance[self._tail]), distance[self._tail] + np.tile(self._d, 2), 0.0)
-        weight = 2.0 * along
-        into = sp.csr_array((np.ones(arcs), (self._head, np.arange(arcs))), shape=(n, arcs))
-        out = sp.csr_array((np.ones(arcs), (self._tail, np.arange(arcs))), shape=(n, arcs))
-        inner, p = self._inner, np.bincount(self.label, weights=self._p, minlength=n)
-        balance = sp.hstack([into - out, -sp.diags_array(p), sp.eye_array(n)], format="csr")[inner]
+        weight, (rows, columns, entries) = 2.0 * along, self._entries
+        held = self._inner if np.isfinite(self._drop).all() else self._inner[:0]
         heaviest = np.zeros(n)
         np.maximum.at(heaviest, self._head, weight)
-        room = self._drop + heaviest * taken
-        held = inner[np.isfinite(room[inner])]
-        drop = sp.hstack([into * weight[None, :], sp.csr_array((n, 2 * n))], format="csr")[held]
-        width = arcs + 2 * n
-        a = sp.csc_array(sp.vstack([balance, drop, -sp.eye_array(width)]))
-        b = np.concatenate([np.zeros(len(inner)), room[held], np.zeros(width)])
+        room, width, count = self._drop + heaviest * taken, arcs + 2 * n, len(self._inner)
+        into = np.flatnonzero(np.isin(self._head, held))
+        a = sp.csc_array(
+            (
+                np.concatenate([entries, weight[into], np.full(width, -1.0)]),
+                (
+                    np.concatenate([rows, count + self._row[self._head[into]], count + len(held) + np.arange(width)]),
+                    np.concatenate([columns, into, np.arange(width)]),
+                ),
+            ),
+            shape=(count + len(held) + width, width),
+        )
+        b = np.concatenate([np.zeros(count), room[held], np.zeros(width)])
         value = np.bincount(self.label, weights=self.value_usd, minlength=n)
         c = np.concatenate([np.zeros(arcs), -value, np.zeros(n)])
         none = np.empty(0, dtype=np.int64)
         offset = float(self.value_usd.sum())
         with np.errstate(divide="ignore", invalid="ignore"):
             cap = np.minimum(self._cap, np.where(weight > 0.0, room[self._head] / weight, np.inf))
-        return HighsModel(StandardForm(c, offset, a, b, len(inner), len(held) + width, (), none, {})), cap
+        return HighsModel(StandardForm(c, offset, a, b, count, len(held) + width, (), none, {})), cap
 
     def _set(self, model: HighsModel, cap: Floats, share: Floats, feed: Floats) -> None:
         """Bounds of the columns where so much of the branches may be used, and buses feed in at most so much."""

@@ -201,7 +201,7 @@ class RestorationBounds:
     ) -> tuple[float, float]:
         """Bounds of the cost after a disaster (E) at a decision without generators that take longer to find: by all
         spanning trees where they are not too many, else a tree by exchanges that look at the price of shedding, and a
-        search over trees to a relative gap, within so many linear programs."""
+        search over trees to a relative gap, within so many linear programs beside the first."""
         count = len(self.lines)
         hardened = np.zeros(self.network.n_conductors, dtype=np.bool_)
         hardened[self.lines[decision[:count] > 0.5]] = True
@@ -209,7 +209,7 @@ class RestorationBounds:
         lower = self._by_trees(whole, TREES_MOST)
         if lower == 0.0:
             self._search(whole, thorough=True)
-            if programs:
+            if self.has_program:
                 lower = self._by_program(whole, programs, gap, stop)
         return lower, float(self._above(whole[None, :])[0])
 
@@ -228,13 +228,16 @@ class RestorationBounds:
             tree[order[forest(len(part), self._feeder.fr[order], self._feeder.to[order])]] = True
             if np.any(live & self._fixed & ~tree):
                 return np.inf
+            kept = tree | (whole & self._fixed & ~live)
+            if kept.tobytes() + b"kept" in self._searched:
+                return np.inf
             cost = self._priced(tree)
-            self._keep(tree | (whole & self._fixed & ~live), lost + cost)
+            self._keep(kept, lost + cost)
             return cost
 
         def begun() -> TreeSearch:
-            distance, off, top = self._flows.distance(whole), self._flows.taken, self._flows.top
-            return TreeSearch(TreeProgram(self._feeder, live, self._root, distance, off, top))
+            distance = self._flows.distance(whole)
+            return TreeSearch(TreeProgram(self._feeder, live, self._root, distance, *self._flows.net_demand))
 
         best = float(self._above(whole[None, :])[0]) - lost
         search = remembered(self._programs, live.tobytes(), begun, SEARCHES_KEPT)

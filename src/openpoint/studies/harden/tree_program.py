@@ -8,15 +8,16 @@ headrooms z (w − w̲) of squared voltage before and behind a chain that feeds,
 and Q where it feeds, D' those where it is open,
 
     min  Σ price p (1 − Σ s)      Σ z = 1 over the chains into each fork;  s ≤ z;  s + s' ≤ 1 − z − z' where it is open
-    s.t. P and Q balanced at each fork;   least z ≤ P, Q ≤ most z;   ratings kept by z, by 1 − z
+    s.t. P and Q balanced at each fork;   0 ≤ P, Q ≤ most z;   ratings kept by z, by 1 − z
          u ≤ U − D;   0 ≤ U − D at each leaf;   U + D' ≤ Σ u over the other chains into the fork
-         U ≤ (w_top − w̲) z − 2 ρ (P + Σ p s − I z)
+         U ≤ (w_source − w̲) z − 2 ρ (P + Σ p s − F)
 
 the third also without D': voltage that leaves over a chain has come over another one. U is (w_source − w̲) z at the
-source; ρ and I, what infeed takes off a path, are as in `FlowBound`, and w_top is the highest voltage that any bus may
-have; infeed is a load below zero, of price 0. Where a chain is open is said by integers of its own, one a bus: without
-them what is least on each side is served from there, the nearest first, and one bus of it from both. So they are few
-that matter, and are branched on last.
+source; ρ is as in `FlowBound`. Infeed is a load below zero, of price 0, and F what a chain takes along of it from the
+fork before. A part with a fork to which the source gives nothing may give to the rest: it is left out, and what its
+infeed may serve anywhere counts as served. So no fork is above the voltage of the source. Where a chain is open is said
+by integers of its own, one a bus: without them what is least on each side is served from there, the nearest first, and
+one bus of it from both. So they are few that matter, and are branched on last.
 
 Theory: docs/methods.md M28.
 """
@@ -34,7 +35,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.islands import CORNERS
-from openpoint.graph import bridges
+from openpoint.graph import bridges, forest
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.trees import Feeder, spanned, walk
@@ -42,6 +43,8 @@ from openpoint.twostage.workers.pool import never
 
 WHOLE = 1e-6
 """Largest distance of an integer from a whole number."""
+ROWS = 3_000
+"""Rows of a linear program that counts as one; a larger one counts as more."""
 LOOKED_AT = 8
 """Integers that are tried at a node, those apart that were tried before: what they gained is believed."""
 Row = dict[int, float]
@@ -174,15 +177,15 @@ class TreeProgram:
     """The program over the live branches of a grid; its integers are those of chains, then of buses.
 
     Attributes:
-        distance, taken: ρ and I. top: w_top, or less where nothing feeds in.
+        distance: (N) ρ. p, q: (N) net demand; of a bus that feeds in, the most that it takes off flows, below zero.
     """
 
     feeder: Feeder
     live: Bools
     root: int
     distance: Floats
-    taken: float
-    top: float
+    p: Floats
+    q: Floats
     form: StandardForm = field(init=False)
     first: int = field(init=False)
     _costs: list[float] = field(default_factory=list, init=False)
@@ -195,17 +198,21 @@ class TreeProgram:
         skeleton = self._skeleton = Skeleton(self.feeder, self.live, self.root)
         inner = np.array(skeleton.buses[1:], dtype=np.int64)
         feeder = self.feeder
-        self._value = feeder.price * np.maximum(feeder.p, 0.0)
-        sums = [(np.maximum(each[inner], 0.0).sum(), np.minimum(each[inner], 0.0).sum()) for each in feeder[8:10]]
-        (self._p_all, self._p_least), (self._q_all, self._q_least) = sums
-        self._size = float(np.hypot(max(self._p_all, -self._p_least), max(self._q_all, -self._q_least)))
+        self._value, self._price = feeder.price * np.maximum(self.p, 0.0), float(feeder.price[inner].max())
+        self._p_all, self._q_all, self._given = (
+            float(np.maximum(each[inner], 0.0).sum()) for each in (self.p, self.q, -self.p)
+        )
+        self._size = float(np.hypot(max(self._p_all, self._given), max(self._q_all, -self.q[inner].sum())))
         self._low = float(feeder.low[inner[0]])
         firsts = np.flatnonzero(self.live & ((feeder.fr == self.root) != (feeder.to == self.root)))
-        held = max(self._held(int(e)) for e in firsts)
-        self._top = max(held, self.top) if self._p_least < 0.0 or self._q_least < 0.0 else held
+        self._top = max(self._held(int(e)) for e in firsts)
         forks = [fork for fork in skeleton.forks if fork != self.root]
         self._into: dict[int, tuple[Row, Row, Row]] = {fork: ({}, {}, {}) for fork in forks}
         self._room: dict[int, dict[int, int]] = {fork: {} for fork in forks}  # columns u into it, and their chains
+        self._passed: dict[int, dict[int, float]] = {fork: {} for fork in forks}  # columns of P into it, and the most
+        self._fed: dict[int, list[Row]] = {fork: [] for fork in forks}  # loads that are fed from it
+        self._dark: dict[int, int] = {}  # columns of forks to which the source gives nothing
+        self._fed_in: dict[int, Row] = {fork: {} for fork in forks}  # infeed that leaves it, less what comes there
         self._within = list[tuple[Row, int, int]]()  # what the headroom of a fork caps, but for that by one chain
         integers, places = list[int](), list[int]()
         for bus in {self.root, *forks}:
@@ -215,18 +222,30 @@ class TreeProgram:
         for fork in forks:
             number, p, q = self._into[fork]
             self._rows[0].extend([(number, 1.0), (p, 0.0), (q, 0.0)])
+            if self._given:
+                self._less(self._fed_in[fork])
+        for fork, dark in self._dark.items():
+            most = max(self._passed[fork].values())
+            self._less({dark: most, **dict.fromkeys(self._passed[fork], 1.0)}, most)
+            for row in self._fed[fork]:
+                self._less({dark: sum(row.values()), **row}, sum(row.values()))
         for row, fork, by in self._within:
             self._less(row, room={column: -1.0 for column, chain in self._room[fork].items() if chain != by})
         self.first = len(integers)
         self.form = self._made(np.array(integers + places, dtype=np.int64))
 
     def tree(self, x: Floats) -> Bools:
-        """(E) branches of the tree of a point whose chains feed or do not; one that is open is so where most stays."""
+        """(E) branches of a tree near a point: chains that feed most are closed first, others open where most stays."""
         tree = np.zeros(len(self.live), dtype=np.bool_)
         tree[list(self._skeleton.always)] = True
-        for chain, feeds, shares in self._chosen:
+        used = [chain.forced + sum(x[z] for z in feeds if z >= 0) for chain, feeds, _ in self._chosen]
+        order = np.argsort(-np.array(used), kind="stable")
+        ends = np.array([chain.ends for chain, _, _ in self._chosen], dtype=np.int64).reshape(-1, 2)[order]
+        closed = forest(len(self.feeder.p), ends[:, 0], ends[:, 1])
+        for k, whole in zip(order, closed):
+            chain, _, shares = self._chosen[k]
             tree[chain.branches] = True
-            if not chain.forced and not any(z >= 0 and x[z] > 0.5 for z in feeds):
+            if not whole:
                 near, far = (
                     np.array([sum(self._value[b] * x[side[b]] for b in at if b in side) for at in self._loads(chain)])
                     for side in shares
@@ -246,7 +265,7 @@ class TreeProgram:
 
     def _share(self, bus: int) -> int:
         """A column of the share served of a bus; −1 for a bus without load or infeed."""
-        return self._column(-float(self._value[bus]), 1.0) if bus >= 0 and self.feeder.p[bus] else -1
+        return self._column(-float(self._value[bus]), 1.0) if bus >= 0 and self.p[bus] else -1
 
     def _less(self, row: Row, right: float = 0.0, **more: Row) -> None:
         """Keep row + Σ more ≤ right."""
@@ -270,25 +289,26 @@ class TreeProgram:
                 path[k] += path[place[before]]
             back = 2.0 if int(feeder.fr[e]) == before else 2.0 * float(feeder.ratio[e])
             r[k], x[k] = back * feeder.r[e], back * feeder.x[e]
-        at = np.array([each.bus for each in reached])
-        p, q = (np.where(at >= 0, each[at], 0.0) for each in (feeder.p, feeder.q))
+        at = np.array([each.bus for each in reached], dtype=np.int64)
+        p, q = (np.where(at >= 0, each[at], 0.0) for each in (self.p, self.q))
         by_p, by_q = (path * r) @ path.T, (path * x) @ path.T
         columns = [self._share(each.bus) for each in reached]
-        return _Served(reached, columns, p, q, path, by_p * p + by_q * q, by_p[:, -1], by_q[:, -1])
+        return _Served(reached, columns, p, q, path, by_p * p + by_q * q, by_p[:, -1:].ravel(), by_q[:, -1:].ravel())
 
     def _add_hanging(self, bus: int) -> None:
         """All that hangs at a fork, or at the source, where each branch has a voltage of its own."""
-        skeleton, own = self._skeleton, list[_Served]()
+        skeleton, own, taken = self._skeleton, list[_Served](), Row()
         if bus != self.root:
             column = self._share(bus)
             if column >= 0:
-                self._take(bus, {column: float(self.feeder.p[bus])}, {column: float(self.feeder.q[bus])})
-            below = skeleton.below(bus)
-            own += [self._served(bus, below)] if below else []
+                taken = {column: float(self.p[bus])}
+                self._take(bus, taken, {column: float(self.q[bus])})
+            own.append(self._served(bus, skeleton.below(bus)))
         else:
             own += [self._served(bus, [each, *skeleton.below(each.bus)]) for each in skeleton.hanging[bus]]
         for served in own:
             self._feed(bus, served, -1)
+            self._feed_back(bus, served.row(served.p) | taken, {})
 
     def _take(self, bus: int, p: Row, q: Row) -> None:
         """Take power from a fork."""
@@ -345,6 +365,7 @@ class TreeProgram:
                 served = self._served(start, reached[:-1])
                 opened[side] = {each.bus: c for each, c in zip(served.reached, served.columns) if c >= 0}
                 self._feed(start, served, by, z, room)
+                self._feed_back(start, served.row(served.p), dict.fromkeys(used, -1.0))
         self._split(chain, used, opened, places)
         self._chosen.append((chain, feeds, opened))
 
@@ -352,14 +373,13 @@ class TreeProgram:
         """A chain that feeds the fork at its other end where z = 1; its headroom there."""
         start, end = chain.ends[side], chain.ends[1 - side]
         served = self._served(start, self._skeleton.along(chain, side))
-        passed = self._column(least=self._p_least), self._column(least=self._q_least)
+        passed = self._column(), self._column()
         for column in served.columns:
             if column >= 0:
                 self._less({column: 1.0, z: -1.0})
-        for column, least, most in zip(passed, (self._p_least, self._q_least), (self._p_all, self._q_all)):
-            self._less({column: 1.0, z: -most})
-            if least < 0.0:
-                self._less({column: -1.0, z: least})
+        most = self._most(end, chain)
+        self._less({passed[0]: 1.0, z: -most})
+        self._less({passed[1]: 1.0, z: -self._q_all})
         at_source, left = start == self.root, self._column()
         self._room[end][left] = number
         room = {z: self._held(served.reached[0].branch) - self._low} if at_source else {self._column(): 1.0}
@@ -371,14 +391,57 @@ class TreeProgram:
         self._keep_ratings(served, {z: -1.0}, 0.0, passed)
         fed, p, q = self._into[end]
         fed[z], p[passed[0]], q[passed[1]] = 1.0, 1.0, 1.0
+        self._passed[end][passed[0]] = most
         along = {passed[0]: 1.0, **served.row(served.p)}
+        taken = self._fed_along(start, end, served, along, passed[0], z) if self._given else -1
         self._take(start, along, {passed[1]: 1.0, **served.row(served.q)})
         if not at_source:
             self._within.append((dict(room), start, number))
             far = 2.0 * float(self.distance[start])
             length = {column: far * factor for column, factor in along.items()}
-            self._less({**room, z: self._low - self._top - far * self.taken}, length=length)
+            if self._given:
+                length[taken] = -far
+            self._less({**room, z: self._low - self._top}, length=length)
         return room
+
+    def _feed_back(self, bus: int, each: Row, share: Row) -> None:
+        """Infeed among what a fork feeds, or of itself, where 1 + share is 1: it may serve what is behind the fork."""
+        if self._given and bus != self.root:
+            self._fed[bus].append({column: p for column, p in each.items() if p > 0.0})
+            for column in [column for column, p in each.items() if p < 0.0]:
+                self._fed_in[bus][column] = each[column]
+                self._cut_off(column, each[column], bus, share, 1.0)
+
+    def _fed_along(self, start: int, end: int, served: _Served, along: Row, passed: int, z: int) -> int:
+        """A column of the infeed, of what comes from a fork, that a chain which feeds another one takes along."""
+        first, last = self._column(most=self._given if start != self.root else 0.0), self._column(most=self._given)
+        self._less({first: 1.0}, less={column: -factor for column, factor in along.items()})
+        self._less({last: 1.0, passed: -1.0})
+        self._less({last: 1.0, z: -self._given})
+        self._less({last: 1.0, first: -1.0, **served.row(np.minimum(served.p, 0.0))})
+        self._fed_in[end][last] = -1.0
+        if start != self.root:
+            self._fed_in[start][first] = 1.0
+            self._fed[start].append(served.row(np.maximum(served.p, 0.0)))
+        for k in np.flatnonzero(served.p < 0.0):
+            self._cut_off(served.columns[k], float(served.p[k]), end, {z: 1.0}, 0.0)
+        return first
+
+    def _most(self, fork: int, chain: Chain) -> float:
+        """Most active power to a fork over a chain: by voltage and ratings from the source, and infeed."""
+        by_drop = (self._top - self._low) / max(2.0 * float(self.distance[fork]), 1e-9)
+        by_rating = float(self.feeder.reach[chain.branches].min()) / float(np.cos(np.pi / CORNERS))
+        return min(self._p_all, self._given + min(by_drop, by_rating))
+
+    def _cut_off(self, column: int, p: float, fork: int, share: Row, right: float) -> None:
+        """Infeed of a part with a fork to which the source gives nothing: it is left out where right + share is 1, and
+        what it serves anywhere counts as served."""
+        dark = self._dark.setdefault(fork, -1)
+        if dark < 0:
+            dark = self._dark[fork] = self._column(most=1.0)
+        used = self._column(self._price * p, 1.0)
+        self._less({used: 1.0, dark: -1.0})
+        self._less({used: 1.0, column: 1.0}, right, share={z: -factor for z, factor in share.items()})
 
     def _split(self, chain: Chain, used: list[int], opened: list[dict[int, int]], places: list[int]) -> None:
         """Integers that say which buses of an open chain are fed from its first end; 0 where it is not open."""
@@ -431,15 +494,15 @@ class TreeSearch:
         """A lower bound of the cost, where the best that is known costs `best`.
 
         Args:
-            best: known cost. most: linear programs after which to end. gap: relative, of the bound.
+            best: known cost. gap: relative, of the bound.
+            most: linear programs after which to end, large ones counted as several.
             found: the cost of a tree that feeds as these branches do, as far as that is known.
         """
-        self._solved = 0
+        self._solved, most = 0, most * min(1.0, ROWS / len(self._program.form.b))
         while self._open and self._open[0][0] < best * (1.0 - gap) and self._solved < most and not stop():
             value, _, low, high, x = heapq.heappop(self._open)
             split = np.minimum(x[self._integers], 1.0 - x[self._integers])
-            if not (split[: self._program.first] > WHOLE).any():
-                best = min(best, found(self._program.tree(x)))
+            best = min(best, found(self._program.tree(x)))
             if not (split > WHOLE).any():
                 self._settled = min(self._settled, value)
                 continue

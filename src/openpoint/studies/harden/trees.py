@@ -20,8 +20,8 @@ from openpoint.network.limits import series_limits
 
 EXCHANGES_MOST = 200
 """Exchanges for the least drop in voltage, each of which takes microseconds."""
-STEPS_MOST = 12
-"""Exchanges in a row; a tree that misses limits after them is left as it is."""
+ROUNDS_MOST = 12
+"""How often all ties are looked at; a tree that misses limits after them is left as it is."""
 WEDGE = 2.0 * np.pi / CORNERS
 """Angle of a side of the polygon of a rating."""
 KEPT = 1e-9
@@ -211,8 +211,9 @@ def violation(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> f
 
 
 @compiled
-def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[float, Floats]:
-    """Cost of shedding so much on a tree that limits are kept, and the share shed at each bus; inf where it fails.
+def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats, most: float = np.inf) -> tuple[float, Floats]:
+    """Cost of shedding so much on a tree that limits are kept, and the share shed at each bus; inf where it fails, or
+    costs more than `most`.
 
     Again and again the limit that is missed most; what relieves it most for its price is shed.
     """
@@ -221,6 +222,7 @@ def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tup
     shed = np.zeros(n)
     gain_r, gain_x = np.zeros(n), np.zeros(n)
     on_path = np.zeros(n, dtype=np.bool_)
+    cost = 0.0
     for _ in range(4 * n):
         w, p_in, q_in = flow(feeder, order, parent, edge, p * (1.0 - shed), q * (1.0 - shed))
         worst, at, rating = KEPT, -1, False
@@ -234,7 +236,7 @@ def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tup
             if over > worst:
                 worst, at, rating = over, bus, True
         if at < 0:
-            return float(np.sum(feeder.price * np.maximum(p, 0.0) * shed)), shed
+            return cost, shed
         on_path[:] = False
         bus = at
         while bus >= 0:
@@ -262,7 +264,11 @@ def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tup
                 best, chosen, relief = worth, bus, gain
         if chosen < 0:
             return np.inf, shed
-        shed[chosen] = min(1.0, shed[chosen] + worst / relief * (1.0 + 1e-6))
+        before = shed[chosen]
+        shed[chosen] = min(1.0, before + worst / relief * (1.0 + 1e-6))
+        cost += feeder.price[chosen] * p[chosen] * (shed[chosen] - before)
+        if cost > most:
+            return np.inf, shed
     return np.inf, shed
 
 
@@ -321,8 +327,19 @@ def least_drop(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q
 
 
 @compiled
+def depth_of(parent: Ints, bus: int) -> int:
+    """Number of branches from the root."""
+    depth = 0
+    while parent[bus] >= 0:
+        bus = parent[bus]
+        depth += 1
+    return depth
+
+
+@compiled
 def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[Bools, float, Floats]:
-    """A tree by exchanges from a first one within the live branches: first the limits, then the price of shedding.
+    """A tree by exchanges from a first one within the live branches, tie by tie the best branch of its loop to open:
+    first the limits, then the price of shedding.
 
     Returns:
         the tree, cost of what is shed on it (`inf` where none was found that keeps the limits), and the share shed (N).
@@ -334,36 +351,37 @@ def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Fl
             return tree, 0.0, np.zeros(len(p))
         if pricing:
             best = shed_on(feeder, tree, root, p, q)[0]
-        for _ in range(STEPS_MOST):
-            order, parent, edge = walk(feeder, tree, root)
-            depth = np.full(len(p), -1)
-            depth[root] = 0
-            for k in range(1, len(order)):
-                depth[order[k]] = depth[parent[order[k]]] + 1
-            came, closing, opening = best, -1, -1
+        for _ in range(ROUNDS_MOST):
+            came = best
             for tie in range(len(live)):
-                a, b = feeder.fr[tie], feeder.to[tie]
-                if not live[tie] or tree[tie] or depth[a] < 0 or depth[b] < 0:
+                if not live[tie] or tree[tie]:
                     continue
+                _, parent, edge = walk(feeder, tree, root)
+                a, b, opening = feeder.fr[tie], feeder.to[tie], -1
+                if (edge[a] < 0 and a != root) or (edge[b] < 0 and b != root):
+                    continue
+                depth = depth_of(parent, a), depth_of(parent, b)
                 tree[tie] = True
                 while a != b:
-                    if depth[a] < depth[b]:
-                        a, b = b, a
+                    if depth[0] < depth[1]:
+                        a, b, depth = b, a, (depth[1], depth[0])
                     opened = edge[a]
-                    a = parent[a]
+                    a, depth = parent[a], (depth[0] - 1, depth[1])
                     if feeder.fixed[opened]:
                         continue
                     tree[opened] = False
-                    found = shed_on(feeder, tree, root, p, q)[0] if pricing else violation(feeder, tree, root, p, q)
+                    if pricing:
+                        found = shed_on(feeder, tree, root, p, q, best)[0]
+                    else:
+                        found = violation(feeder, tree, root, p, q)
                     tree[opened] = True
                     if found < best:
-                        best, closing, opening = found, tie, opened
-                tree[tie] = False
-            if closing < 0 or not best < came:
+                        best, opening = found, opened
+                tree[tie if opening < 0 else opening] = False
+                if best <= KEPT:
+                    return tree, 0.0, np.zeros(len(p))
+            if not best < came:
                 break
-            tree[closing], tree[opening] = True, False
-            if best <= KEPT:
-                return tree, 0.0, np.zeros(len(p))
     cost, shed = shed_on(feeder, tree, root, p, q)
     return tree, cost, shed
 

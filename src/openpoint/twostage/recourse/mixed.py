@@ -265,7 +265,7 @@ class MixedIntegerEvaluator:
             ):
                 if not exactly:
                     priced[chosen] = True
-                    for k in chosen:
+                    for k in itertools.takewhile(lambda _: not stop(), chosen):
                         better = self.program.better_bounds(decision, realisations[k])
                         lower[k] = max(lower[k], better[0])
                         upper[k] = max(min(upper[k], better[1]), lower[k])
