@@ -32,8 +32,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day.methods import MethodName, method_of
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.model.question import Cadence, DayOutcome, DayQuestion
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.builders.day_oracle import Known, SolverFailed, days, exact_worst, oracle, schedule_faults

@@ -31,9 +31,8 @@ os.environ.update(
 from openpoint.grid import files
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns, ScenarioPool
-from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion
 from openpoint.studies.dispatch.day.options import DayOptions
-from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.samples import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.study import prepare_day
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch

@@ -29,7 +29,7 @@ from typing import Any
 import openpoint
 from openpoint.cli.app import run_app
 from openpoint.errors import OpenpointError
-from openpoint.studies.partition.priorities import read_priorities
+from openpoint.studies.partition.bounds import read_priorities
 from tests.builders.mutated import GRID, Files, mutated, sound
 
 MEMORY, SECONDS, PATIENCE = 1 << 30, 20.0, 120.0

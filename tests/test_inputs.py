@@ -18,7 +18,7 @@ from openpoint.io.workbook.write import workbook_from_grid
 from openpoint.scenarios.day.clock import read_measured
 from openpoint.scenarios.futures import read_futures
 from openpoint.scenarios.year.read import read_year
-from openpoint.studies.partition.priorities import read_priorities
+from openpoint.studies.partition.bounds import read_priorities
 
 READERS: dict[str, Callable[[Path], object]] = {
     "grid": openpoint.read,

@@ -20,7 +20,7 @@ from openpoint.grid.schemas import SCHEMAS
 from openpoint.io.workbook.read import grid_from_workbook
 from openpoint.io.workbook.write import workbook_from_grid
 from openpoint.io.write_back import write_back
-from openpoint.studies.partition.priorities import read_priorities
+from openpoint.studies.partition.bounds import read_priorities
 from tests.cli.desk import tables
 from tests.grid.strategies import names
 from tests.grid.strategies import tables as tables_of
@@ -158,7 +158,7 @@ def test_faults_of_tables_name_the_row_of_the_sheet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"f.xlsx, line 3, future 'one', bus '1', q_kvar: 'x' is not a number"):
         openpoint.read_futures(book(tmp_path / "f.xlsx", a=rows), "civanlar16")
     rows = [["disaster", "probability", "branch"], ["a", 0.5, "1"], [], ["b", 0.5, "nowhere"]]
-    with pytest.raises(InputError, match=r"d.xlsx, line 4, disaster 'b', branch: there is no branch"):
+    with pytest.raises(InputError, match=r"d.xlsx, line 4, disaster 'b', branch 'nowhere', branch: there is no branch"):
         openpoint.read_disasters(book(tmp_path / "d.xlsx", a=rows), "zhang13")
     with pytest.raises(InputError, match="none is named futures"):
         openpoint.read_futures(book(tmp_path / "f.xlsx", a=rows, b=rows), "civanlar16")

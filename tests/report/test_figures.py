@@ -37,7 +37,7 @@ from openpoint.report.page.model import (
 from openpoint.report.page.model import Words as Paragraph
 from openpoint.report.terminal import words
 from openpoint.report.terminal.view import ROWS_SHOWN, show
-from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching
+from openpoint.studies.dispatch.day.methods import HourlySwitching
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch

@@ -17,7 +17,7 @@ from openpoint.scenarios.day.clock import NowLike, period_at
 from openpoint.scenarios.day.faults import grid_of_day
 from openpoint.scenarios.day.tables import Day, read_day
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty, deviation_notes
-from openpoint.studies.partition.priorities import read_priorities
+from openpoint.studies.partition.bounds import read_priorities
 from tests.grid import small
 
 STEPS = {"step": ["t0", "t1", "t2"], "hours": [1.0, 2.0, 3.0]}

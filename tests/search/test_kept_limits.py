@@ -23,7 +23,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.result import DispatchResult
-from openpoint.studies.dispatch.setup import question_of
+from openpoint.studies.dispatch.study import question_of
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
 from tests.builders.device_grids import DeviceGrid, free_of_charge, random_device_grid

@@ -11,7 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.limits import loading_limits, loadings
+from openpoint.network.limits import LIMIT_TOLERANCE, loading_limits, loadings
 from openpoint.network.stations import Stations
 from openpoint.powerflow.opendss import PhaseState
 from openpoint.powerflow.state import AcState
@@ -217,3 +217,12 @@ def generators(grid: Grid, network: Network, state: AcState | None) -> pl.DataFr
         },
         schema={"name": pl.String, "bus": pl.String, "p_kw": pl.Float64, "q_kvar": pl.Float64},
     )
+
+
+def phase_violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:
+    """Limits that a state breaks in any phase, the worst of each kind first."""
+    v = np.abs(state.v)
+    low = np.flatnonzero(v < np.sqrt(network.w_min) * (1.0 - LIMIT_TOLERANCE))
+    high = np.flatnonzero(v > np.sqrt(network.w_max) * (1.0 + LIMIT_TOLERANCE))
+    over = np.flatnonzero(state.i_a > current_limits(network) * (1.0 + LIMIT_TOLERANCE))
+    return broken_limits(network, v, state.i_a, low, high, over)

@@ -61,9 +61,8 @@ def witness_of(grid: Grid, network: Network, ports: Ports, shares: Mapping[str, 
         broken = states.violations(network, ac_state(ports.realised(network, at), network.closed))
     else:
         from openpoint.powerflow.opendss import phase_state
-        from openpoint.results import phase_violations
 
-        broken = phase_violations.violations(network, phase_state(there, network))
+        broken = states.phase_violations(network, phase_state(there, network))
     opened = states.open_names(network, network.closed)
     loads = realised_table(grid, ports, shares, at)
     return {"witness_open": opened, "witness_limits": broken, "witness_loads": loads}

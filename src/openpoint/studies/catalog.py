@@ -202,7 +202,7 @@ STUDIES = (
 
 
 def _horizon() -> Schema:
-    from openpoint.results.input_schema import input_schema
+    from openpoint.results.columns import input_schema
     from openpoint.scenarios.horizon import HORIZON_SCHEMAS
 
     return input_schema("horizon", HORIZON_SCHEMAS, ["steps"])
@@ -210,7 +210,7 @@ def _horizon() -> Schema:
 
 def _grid() -> Schema:
     from openpoint.grid.schemas import SCHEMAS
-    from openpoint.results.input_schema import input_schema
+    from openpoint.results.columns import input_schema
 
     return input_schema("grid", SCHEMAS, ["buses", "sources"])
 

@@ -19,11 +19,11 @@ from openpoint.results.base import report_html
 from openpoint.search.enumeration import combination, count_positions, topologies
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.catalog import published
-from openpoint.studies.dispatch import setup
+from openpoint.studies.dispatch import study
 from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
 from openpoint.studies.dispatch.front.study import prepare_front
 from openpoint.studies.dispatch.options import DispatchOptions
-from openpoint.studies.dispatch.setup import question_of
+from openpoint.studies.dispatch.study import question_of
 from tests.builders.clock import held
 from tests.builders.dispatch_grids import ring
 from tests.builders.pages import Page, front_points, render
@@ -65,7 +65,7 @@ def test_every_point_is_the_least_under_its_bound(kept: str) -> None:
 def test_a_front_builds_its_network_once(criteria: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each question is the one that is stated for it alone."""
     built = []
-    monkeypatch.setattr(setup, "build_network", lambda grid: built.append(grid) or build_network(grid))
+    monkeypatch.setattr(study, "build_network", lambda grid: built.append(grid) or build_network(grid))
     found = openpoint.dispatch_front(ring(), criteria, points=3)
     assert found.point_count >= 2
     assert len(built) == 1
@@ -76,7 +76,7 @@ def test_a_question_asked_otherwise_is_the_one_stated_anew() -> None:
     other = DispatchOptions(
         limits=Limits(v_min_pu=0.97, v_max_pu=1.05), minimize="balance", at_most={"moves": 1, "changes": 2}
     )
-    again, anew = setup.asked_otherwise(first, other), question_of(ring(), other)
+    again, anew = study.asked_otherwise(first, other), question_of(ring(), other)
     assert (again.weights, again.most, again.max_changes) == (anew.weights, anew.most, anew.max_changes)
     for name in ("w_min", "w_max", "l_max"):
         assert vars(again.network)[name].tolist() == vars(anew.network)[name].tolist()

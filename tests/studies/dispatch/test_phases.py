@@ -12,7 +12,7 @@ from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import LIMIT_TOLERANCE, Limits
 from openpoint.powerflow.opendss import phase_state
-from openpoint.results.phase_violations import violations
+from openpoint.results.ac_tables import phase_violations
 from openpoint.search.exchange.phases import PhasesEvaluator
 from openpoint.studies.dispatch.phases import dispatch_phases
 from openpoint.twostage.log import Iteration, Termination
@@ -109,7 +109,7 @@ def test_the_excess_of_limits_is_that_of_a_state() -> None:
     grid = openpoint.read("ieee13")
     question = phases_question(grid, limits=Limits(v_min_pu=0.97, v_max_pu=1.03))
     found = PhasesEvaluator(question).evaluate(question.today, question.devices.today)
-    broken = violations(question.network, phase_state(grid, build_network(grid)))
+    broken = phase_violations(question.network, phase_state(grid, build_network(grid)))
     shares = [(each.value / each.limit, 1.0 if each.value > each.limit else -1.0) for each in broken]
     squares = [abs(1.0 - (share / (1.0 + side * LIMIT_TOLERANCE)) ** 2) for share, side in shares]
     assert found.violation == pytest.approx(sum(squares), rel=1e-5)

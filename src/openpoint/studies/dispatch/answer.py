@@ -20,13 +20,13 @@ from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.ac_tables import OperatingPoint
 from openpoint.results.columns import finite
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.results.violation import Violation
 from openpoint.search.enumeration import OperatingState
 from openpoint.studies.dispatch import tables
 from openpoint.studies.dispatch.question import Found, Question
 from openpoint.studies.dispatch.result import DispatchResult
-from openpoint.studies.dispatch.schema import ITERATIONS
+from openpoint.studies.dispatch.tables import ITERATIONS
 from openpoint.twostage.log import Termination
 
 # What stands beside the figures of a dispatch because it changes their meaning.

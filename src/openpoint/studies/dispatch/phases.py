@@ -23,8 +23,8 @@ from openpoint.powerflow.opendss import PhaseState, phase_state
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
-from openpoint.results.iterations import iterations_table
-from openpoint.results.phase_violations import violations
+from openpoint.results.ac_tables import phase_violations
+from openpoint.results.common import iterations_table
 from openpoint.search.exchange.phases import (
     Descent,
     EvaluatedState,
@@ -36,8 +36,7 @@ from openpoint.search.exchange.phases import (
 from openpoint.studies.dispatch.answer import criteria_keys, unlimited_voltages, voltage_keys
 from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.result import DispatchResult
-from openpoint.studies.dispatch.schema import DEVICES, ITERATIONS
-from openpoint.studies.dispatch.tables import criteria_table, generators_table, sources_table
+from openpoint.studies.dispatch.tables import DEVICES, ITERATIONS, criteria_table, generators_table, sources_table
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress, Termination
 
@@ -205,7 +204,7 @@ def _result(prepared: PreparedPhases, found: PhasesDispatch, deadline: Deadline)
     grid, network = asked.grid, asked.network
     grid_after = asked.grid_at(best.closed, best.positions)
     before, after = _verified(grid, network), _verified(grid_after, network)
-    broken = () if after is None else violations(network, after)
+    broken = () if after is None else phase_violations(network, after)
     kept = after is not None and not broken
     answered = after if kept else None
     none = np.zeros(0, dtype=np.bool_)

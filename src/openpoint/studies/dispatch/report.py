@@ -18,7 +18,7 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.scene import build_scene
 from openpoint.studies.dispatch.result import DispatchResult
-from openpoint.studies.dispatch.schema import DEVICE_KINDS
+from openpoint.studies.dispatch.tables import DEVICE_KINDS
 
 
 def headline(result: DispatchResult) -> str:

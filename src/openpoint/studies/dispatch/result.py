@@ -14,7 +14,7 @@ from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER
 from openpoint.results.shape import figure, table
 from openpoint.results.switched import SwitchedResult, with_output
 from openpoint.results.violation import Violation
-from openpoint.studies.dispatch.schema import (
+from openpoint.studies.dispatch.tables import (
     ACTIONS,
     CRITERIA_TABLE,
     DEVICES,
@@ -22,8 +22,8 @@ from openpoint.studies.dispatch.schema import (
     ITERATIONS,
     SOURCES,
     VIOLATIONS,
+    actions_table,
 )
-from openpoint.studies.dispatch.tables import actions_table
 
 if TYPE_CHECKING:
     import os

@@ -40,7 +40,7 @@ from openpoint.names import join_names
 from openpoint.network.stations import without_meshes
 from openpoint.results.ac_tables import of_couplers
 from openpoint.results.columns import dtypes, finite, frame
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.studies.harden import aftermath as single
 from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath, Standing
 from openpoint.studies.harden.every_load import standing

@@ -9,8 +9,7 @@ import polars as pl
 from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, count_words
-from openpoint.results.common import ENDS
-from openpoint.results.iterations import iteration_columns
+from openpoint.results.common import ENDS, iteration_columns
 from openpoint.results.schema import whole
 from openpoint.results.shape import figure, table
 from openpoint.results.violation import POWERS, violation_columns, without_phase

@@ -11,7 +11,7 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results.columns import frame
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.studies.partition.model.links import today
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import block_loads_kw

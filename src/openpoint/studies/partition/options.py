@@ -72,7 +72,7 @@ class PartitionCosts:
         if isinstance(self.priorities, os.PathLike) or (
             isinstance(self.priorities, str) and Path(self.priorities).suffix
         ):
-            from openpoint.studies.partition.priorities import read_priorities
+            from openpoint.studies.partition.bounds import read_priorities
 
             object.__setattr__(self, "priorities", read_priorities(self.priorities))
         if self.priorities is not None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from openpoint.results import columns as c
-from openpoint.results.common import KIND
-from openpoint.results.iterations import iteration_columns
+from openpoint.results.common import KIND, iteration_columns
 
 _ISLAND = c.whole("number of the island, 0 = without supply", "island")
 

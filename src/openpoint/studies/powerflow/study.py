@@ -21,7 +21,7 @@ from openpoint.powerflow.holding import hold_voltages, shared, with_reactive
 from openpoint.powerflow.opendss import phase_state
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
-from openpoint.results import phase_violations
+from openpoint.results.ac_tables import phase_violations
 from openpoint.results.columns import filled
 from openpoint.results.violation import Violation
 from openpoint.studies.powerflow.options import PowerflowOptions
@@ -147,7 +147,7 @@ def _phases(grid: Grid) -> PowerflowResult:
         states.of_phases(network, state),
         generators=_given(grid),
         delivered_kva=state.source_kva,
-        violations=phase_violations.violations(network, state),
+        violations=phase_violations(network, state),
     )
 
 

@@ -33,7 +33,7 @@ from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.ac_tables import OperatingPoint
 from openpoint.results.columns import finite
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, states_of
 from openpoint.studies.reconfigure.model import RadialProgram

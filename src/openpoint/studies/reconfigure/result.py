@@ -14,9 +14,8 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Result, Value, in_kw, write_file
-from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both
+from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both, iteration_columns
 from openpoint.results.export import geojson
-from openpoint.results.iterations import iteration_columns
 from openpoint.results.schema import listing, record
 from openpoint.results.shape import declare, figure, keys_of, table
 from openpoint.results.switch_plan import PLAN, STEPS, SwitchPlan

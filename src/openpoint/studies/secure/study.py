@@ -20,8 +20,7 @@ from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.opendss import phase_state
 from openpoint.powerflow.state import ac_state
-from openpoint.results import phase_violations
-from openpoint.results.ac_tables import violations
+from openpoint.results.ac_tables import phase_violations, violations
 from openpoint.scenarios.reliability import Reliability
 from openpoint.search.plan.flows import PhaseStates
 from openpoint.studies.accepted import refuse
@@ -194,7 +193,7 @@ def _before(grid: Grid, planned: Network, emergency: Network) -> Before:
             loss_kw = state.loss * planned.s_base_kva
             return Before(np.abs(state.v), loss_kw, violations(planned, state), len(harmed))
     elif (found := phase_state(grid, planned)).has_solution:
-        broken, harmed = (phase_violations.violations(network, found) for network in (planned, emergency))
+        broken, harmed = (phase_violations(network, found) for network in (planned, emergency))
         return Before(lowest(planned, np.abs(found.v)), found.loss_kw, broken, len(harmed))
     remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
     raise InputError([Problem("buses", "", "", "the power flow has no solution", remedy)])

@@ -18,8 +18,7 @@ from openpoint.studies.dispatch.day.flow import (
     untouched,
 )
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
-from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.tables import Shown, future_flows, violations
 from openpoint.twostage.log import Termination
 from tests.builders.days import HOURS, PROFILE, prepared

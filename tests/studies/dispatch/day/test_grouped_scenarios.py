@@ -8,8 +8,7 @@ import pytest
 from openpoint.studies.dispatch.day.model import period_scenarios
 from openpoint.studies.dispatch.day.model.day_master import DayMaster
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.future_groups import FutureGroups
-from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
+from openpoint.studies.dispatch.day.model.period_scenarios import FutureGroups, PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Risk, WorstCase

@@ -11,8 +11,8 @@ from openpoint.network.devices import no_devices
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.search.enumeration import topologies
 from openpoint.search.switching.states import best_plan
+from openpoint.studies.dispatch.day.methods import HourlySwitching, also_decided
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
-from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching, also_decided
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.twostage.log import Termination
 from tests.builders.days import day_of, idle_plan, stores

@@ -6,8 +6,8 @@ import pytest
 from openpoint.grid import files
 from openpoint.network.day import available_power
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.question import DayOutcome
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
-from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.proofs import DayProof, proof_figures, proof_of
 from openpoint.studies.dispatch.day.verified import verified
 from openpoint.twostage.deadline import deadline_of

@@ -11,11 +11,9 @@ from openpoint import Grid
 from openpoint.grid import files
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.model.question import Cadence, DayOutcome, DayQuestion
 from openpoint.studies.dispatch.day.proofs import DayProof, proof_of
-from openpoint.studies.dispatch.day.proved import proved
-from openpoint.studies.dispatch.day.verified import verified
+from openpoint.studies.dispatch.day.verified import proved, verified
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Termination
 from tests.builders.random_days import random_day

@@ -16,7 +16,6 @@ from openpoint.report.charts import widened
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.faults import search as module
-from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.front.report import page
 from openpoint.studies.reconfigure.faults.front.study import Front, FrontSearch
 from openpoint.studies.reconfigure.faults.result import SecuredResult
@@ -28,7 +27,15 @@ from openpoint.studies.reconfigure.faults.search import (
     search_loss,
     unkept_limits,
 )
-from openpoint.studies.reconfigure.faults.task import ENDLESS, FaultLimits, FaultTask, Sought, figure_of, unlimited
+from openpoint.studies.reconfigure.faults.task import (
+    ENDLESS,
+    FaultExchange,
+    FaultLimits,
+    FaultTask,
+    Sought,
+    figure_of,
+    unlimited,
+)
 from openpoint.studies.secure.model.faults import tree_of
 from openpoint.twostage.deadline import Deadline
 from tests.builders.fault_tasks import Case, fault_case

@@ -13,7 +13,7 @@ from openpoint.network.day import DayPlan
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.studies.dispatch.day import tables
 from openpoint.studies.dispatch.day.decided import decided, objective_means, remarks, uncertain_words
 from openpoint.studies.dispatch.day.flow import (
@@ -26,8 +26,7 @@ from openpoint.studies.dispatch.day.flow import (
 )
 from openpoint.studies.dispatch.day.intraday import Rest
 from openpoint.studies.dispatch.day.model.evaluation import operations
-from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.proofs import DayProof, proof_figures
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.rolling import Planned, start_of

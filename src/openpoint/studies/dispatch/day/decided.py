@@ -12,8 +12,7 @@ from openpoint.grid.today import why_no_loss
 from openpoint.network.day import Uncertain
 from openpoint.network.devices import DeviceKind
 from openpoint.results import columns as c
-from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays
-from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.schema import DECIDED
 from openpoint.studies.dispatch.day.tables import Shown
 from openpoint.twostage.log import relative_gap

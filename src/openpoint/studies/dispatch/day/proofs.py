@@ -48,9 +48,8 @@ from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, recourse_excess, recourse_parts, running
 from openpoint.studies.dispatch.day.model.finder import rule_of
-from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.model.vertices import WorstDays, vertices_of
-from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.schema import POLICY, PROOFS
 from openpoint.twostage.deadline import Deadline
 

@@ -9,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.names import join_names
 from openpoint.report.charts import Timeline, axes_chart, chart_sheet, convergence_sheet
@@ -20,12 +20,83 @@ from openpoint.report.numerals import figures, number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables
-from openpoint.report.scene import Scene
+from openpoint.report.scene import Scene, State, scene_of
 from openpoint.report.scene import numbers as column
+from openpoint.results.violation import Violation
 from openpoint.studies.dispatch.day import profiles
 from openpoint.studies.dispatch.day.result import DispatchDayResult
-from openpoint.studies.dispatch.day.scene import day_scene
 from openpoint.studies.dispatch.day.schema import CASES
+
+MOST = 5
+"""Topologies of the answer that are drawn."""
+
+
+def day_scene(result: DispatchDayResult) -> Scene:
+    """The scene of a result; where there is no plan it shows today."""
+    grid = result.grid
+    branches = grid.branches().select("name").join(result.branches, on="name", how="left", maintain_order="left")
+    limits = grid.buses.select("name").join(
+        result.voltages.unique("bus", maintain_order=True).select(name="bus", low="v_min_pu", high="v_max_pu"),
+        on="name", how="left", maintain_order="left",
+    )  # fmt: skip
+    names = tuple(branches["name"])
+    today = branches["closed_today"].to_numpy().astype(bool)
+    periods = [period for period, _ in result.open_points]
+    states = {"before": _state(result, branches, "today", "before", "Today, as forecast", today, periods)}
+    case = "worst" if result.voltages["v_worst_pu"].is_not_null().any() else "forecast"
+    text = "at worst" if result.uncertainty["deviates"].any() else "as forecast"
+    for k, (opened, some) in enumerate(_topologies(result)[:MOST]):
+        closed = np.array([name not in opened for name in names], dtype=np.bool_)
+        when = "" if len(some) == len(periods) else f", {some[0]}" + (" …" if len(some) > 1 else "")
+        key = "after" if k == 0 else f"after {k}"
+        states[key] = _state(result, branches, case, key, f"Answer, {text}{when}", closed, some)
+    voltages = column(limits, "low"), column(limits, "high")
+    return scene_of(grid, names, states, (*voltages, column(branches, "i_max_a")), feasible=result.has_answer)
+
+
+def _topologies(result: DispatchDayResult) -> list[tuple[frozenset[str], list[str]]]:
+    """The different sets of open branches of the answer in the order in which they come, with their periods."""
+    found: dict[frozenset[str], list[str]] = {}
+    if result.voltages["v_forecast_pu"].is_not_null().any():
+        for period, opened in result.open_points:
+            found.setdefault(frozenset(opened), []).append(period)
+    return list(found.items())
+
+
+def _state(
+    result: DispatchDayResult,
+    branches: pl.DataFrame,
+    case: str,
+    key: str,
+    title: str,
+    closed: Bools,
+    periods: list[str],
+) -> State:
+    here = result.voltages.filter(pl.col("period").is_in(periods))
+    lowest = here.group_by("bus", maintain_order=True).agg(pl.col(f"v_{case}_pu").min())
+    order = result.grid.buses.select(bus="name").join(lowest, on="bus", how="left", maintain_order="left")
+    i = column(branches, f"i_{case}_a")
+    rating = column(branches, "i_max_a") / column(branches, "loading_limit_percent")
+    unknown = np.full(branches.height, np.nan)
+    broken = tuple(
+        Violation(each.kind, each.name, each.value or 0.0, each.limit or 0.0)
+        for each in result.violations
+        if each.case == case and each.period in periods and each.kind in ("voltage low", "voltage high", "current")
+    )
+    return State(
+        key=key,
+        title=title,
+        loss_kw=None,
+        v=column(order, f"v_{case}_pu"),
+        closed=closed,
+        i=i,
+        loading=i / rating,
+        p=unknown,
+        q=unknown,
+        loss=unknown,
+        violations=broken,
+    )
+
 
 ROWS = 24
 """Branches that are open at some time; beyond it only those that are switched are drawn."""

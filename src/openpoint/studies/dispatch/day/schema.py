@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from openpoint.results import columns as c
-from openpoint.results.common import ENDS
-from openpoint.results.iterations import iteration_columns
+from openpoint.results.common import ENDS, iteration_columns
 from openpoint.scenarios.day.schemas import MeasuredState
-from openpoint.studies.dispatch.schema import DEVICE_KINDS
+from openpoint.studies.dispatch.tables import DEVICE_KINDS
 
 CASES = ("today", "forecast", "worst")
 """The plan of today as forecast; the answer as forecast; the answer in its worst realisation, or dearest future."""

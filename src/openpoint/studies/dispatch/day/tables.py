@@ -28,8 +28,7 @@ from openpoint.studies.dispatch.day.flow import (
     day_flows,
 )
 from openpoint.studies.dispatch.day.model.evaluation import operations, running, starts
-from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion
 from openpoint.studies.dispatch.day.schema import FUTURES, VIOLATIONS
 from openpoint.studies.dispatch.tables import KINDS, shown_positions
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
 
@@ -20,20 +21,6 @@ from openpoint.twostage.program import FirstStage, PlainProgram, SecondStage
 from openpoint.twostage.recourse.evaluation import Subproblem
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
-
-
-class FlowModel(Protocol):
-    """The power flow at (E) states of branches and one-hot positions."""
-
-    def __call__(
-        self,
-        closed: cp.Expression,
-        chosen: cp.Expression,
-        realisation: cp.Expression,
-        *,
-        limits: bool,
-        ranges: tuple[Floats, Floats] | None = None,
-    ) -> DistFlow: ...
 
 
 @final
@@ -54,13 +41,13 @@ class RelaxedPositions(PlainProgram):
     """A program whose recourse chooses positions, too, between whole ones: a decision says which it may choose.
 
     Attributes:
-        layout: of a decision. model: the power flow. by_position: (K) cost of a position.
-        always: cost of generators that are always on.
+        layout: of a decision. model: the power flow at (E) states and one-hot positions.
+        by_position: (K) cost of a position. always: cost of generators that are always on.
         uncertainty: the demand. recourse_lower_bound: of all flows. risk: of no use here.
     """
 
     layout: DecisionLayout
-    model: FlowModel
+    model: Callable[..., DistFlow]
     by_position: Floats
     always: float
     uncertainty: Certain

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
 import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
+from openpoint.enclosure import islands
 from openpoint.enclosure.claims import Claim
-from openpoint.enclosure.islands import Refused
-from openpoint.enclosure.recourse import Operated
+from openpoint.enclosure.islands import Refused, Topology
+from openpoint.enclosure.recourse import Operated, Units
 from openpoint.enclosure.verdict import Certifier, Counterexample, Proof
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.results.columns import empty, frame
-from openpoint.studies.partition.certify.certificate import Certificate
-from openpoint.studies.partition.certify.islands import islands_of, topology_of
+from openpoint.studies.partition.ac import leading
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import COUNTEREXAMPLE, LIMITS, POLICY, SET_POINTS
+from openpoint.twostage.uncertainty import Budget
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is proved of a plan in exact AC power flow over its whole set.
+
+    Attributes:
+        verdict: `proved`, `disproved` or `open`, of the best set-points found. as_planned: of those of the plan.
+        level: multiple of the set to which it is proved, at least; None where it is not.
+        cost_usd: no load of the set costs more with the policy, without the de-energised blocks; None: not proved.
+        short_kw: by how much, at the load of `counterexample`, limits are missed at least, kW or kvar; None: no such.
+        note: why nothing is said; empty where something is.
+        failing: where it is disproved, the generators that form islands which fail with any set-points.
+        claim: what is proved, as a file of it states; None: not proved.
+        limits: all limits with their proven margins. set_points, policy: what is operated. counterexample: a load.
+    """
+
+    verdict: str
+    as_planned: str
+    level: float | None = None
+    cost_usd: float | None = None
+    short_kw: float | None = None
+    note: str = ""
+    failing: tuple[str, ...] = ()
+    claim: Claim | None = None
+    limits: pl.DataFrame = field(default_factory=lambda: empty(LIMITS))
+    set_points: pl.DataFrame = field(default_factory=lambda: empty(SET_POINTS))
+    policy: pl.DataFrame = field(default_factory=lambda: empty(POLICY))
+    counterexample: pl.DataFrame = field(default_factory=lambda: empty(COUNTEREXAMPLE))
+
 
 NO_FLOW = "no flow of the whole set is proved to exist"
 
@@ -128,3 +161,47 @@ def _cost(islands: Operated, proof: Proof) -> float:
     width = float(islands.among.support(slopes[None, :])[0])
     rest = np.abs(lead) @ np.maximum(rows.up[:h], rows.down[:h])
     return float(price @ policy.outputs + lead @ rows.middle[:h] + width + rest)
+
+
+def islands_of(grid: Grid, program: PartitionProgram, decision: Floats, limits: Limits | None) -> Operated:
+    """The islands of a plan, with its set-points and prices.
+
+    Args:
+        grid: the grid. program: of one step. decision: of it, its integers whole. limits: to keep.
+
+    Raises:
+        Refused: what an enclosure does not take.
+    """
+    found = islands.islands_of(grid, topology_of(grid, program, decision), limits)
+    p, q = program.parted(decision)[3:]
+    base = program.network.terminal_base_kw
+    price = program.steps[0].generation_usd / (base * program.steps[0].hours)
+
+    def priced(units: Units) -> Units:
+        k = units.part
+        return replace(units, price=np.concatenate([price[k], 0.0 * k]), planned=np.concatenate([p[k], q[k]]) * base)
+
+    return replace(found, units=priced(found.units), leads=priced(found.leads))
+
+
+def topology_of(grid: Grid, program: PartitionProgram, decision: Floats) -> Topology:
+    """What a plan decides before the loads are known.
+
+    Raises:
+        Refused: loads that an enclosure does not take.
+    """
+    closed, net, units = program.parted(decision)[0], program.network, program.generators
+    lead = leading(program, decision)
+    low, high = (each[: len(program.loads.names)] for each in program.deviations)
+    if not set(program.loads.names) <= set(grid.loads["name"]):
+        raise Refused("what is uncertain are parts of loads")
+    if not np.array_equal(-low, high):
+        raise Refused("loads deviate by more to one side")
+    held = np.sqrt(program.steps[0].held_w)
+    return Topology(
+        closed={net.branch_names[e]: bool(shut > 0.5) for e, shut in zip(program.blocks.switches, closed, strict=True)},
+        forming={units.names[units.may_form[f]]: float(held[f]) for f in lead},
+        shares=dict(zip(program.loads.names, high.tolist(), strict=True)),
+        budget=float(program.uncertainty.most) if isinstance(program.uncertainty, Budget) else None,
+        ramp=program.ramp,
+    )

@@ -16,20 +16,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.scenarios.horizon import Horizon
 from openpoint.studies.partition.ac import PlanCircuit
 from openpoint.studies.partition.answer import StepTables, step_tables, switch_table, worst_slack
 from openpoint.studies.partition.model.links import Links, Storage, sums, today
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import ITERATIONS
+from openpoint.studies.partition.setup import Method
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.deadline import Deadline
@@ -204,18 +205,7 @@ ALONE_SHARE, IN_TURN_SHARE = 0.3, 0.5
 """Share of the time left that the steps alone may take, and then the plan step after step."""
 
 
-class Timed(Protocol):
-    """A method that ends at a gap and at a deadline."""
-
-    @property
-    def gap(self) -> float: ...
-
-    def solve(
-        self, program: PartitionProgram, progress: Progress | None = None, deadline: Deadline | None = None
-    ) -> Outcome: ...
-
-
-def look_ahead(program: PartitionProgram, method: Timed, progress: Progress | None, deadline: Deadline) -> Outcome:
+def look_ahead(program: PartitionProgram, method: Method, progress: Progress | None, deadline: Deadline) -> Outcome:
     """Solve to the gap, or until the deadline or Ctrl-C; the best verified plan is kept."""
     if len(program.steps) == 1:
         return method.solve(program, progress, deadline)
@@ -225,7 +215,9 @@ def look_ahead(program: PartitionProgram, method: Timed, progress: Progress | No
 class _RollingSolution:
     """Bounds, the best plan and the log."""
 
-    def __init__(self, program: PartitionProgram, method: Timed, progress: Progress | None, deadline: Deadline) -> None:
+    def __init__(
+        self, program: PartitionProgram, method: Method, progress: Progress | None, deadline: Deadline
+    ) -> None:
         self._program, self._method, self._progress = program, method, progress
         self._deadline, self._began = deadline, deadline.passed()
         self._lower, self._upper = -math.inf, math.inf

@@ -26,7 +26,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -38,8 +37,7 @@ from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED, propagate, 
 from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.tree import CompiledTree, Queue, Turn, grow
-from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.task import ENDLESS, ROUNDED, EvaluatedState, FaultTask, Sought
+from openpoint.studies.reconfigure.faults.task import ENDLESS, ROUNDED, EvaluatedState, FaultExchange, FaultTask, Sought
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -230,30 +228,10 @@ class _Cuts:
         return operations(self.tree.model, counts, int(counts.nodes[0]))
 
 
-class _Searched(Protocol):
-    """A search with perturbations and progress."""
-
-    exchange: FaultExchange
-
-    @property
-    def nodes(self) -> int:
-        """Nodes so far."""
-        ...
-
-    @property
-    def effort_limit(self) -> int:
-        """States worth evaluating where perturbations are due."""
-        ...
-
-    def report(self) -> None:
-        """Tell how far the search has come."""
-        ...
-
-
 class _Kicks(Turn):
     """Perturbations from the best state after 64, 128, 256, … nodes."""
 
-    def __init__(self, search: _Searched) -> None:
+    def __init__(self, search: LossSearch | IndexSearch) -> None:
         self.search = search
 
     def after(self, event: int) -> None:
@@ -265,7 +243,7 @@ class _Kicks(Turn):
 class _Progress(Turn):
     """Progress after each node."""
 
-    def __init__(self, search: _Searched) -> None:
+    def __init__(self, search: LossSearch | IndexSearch) -> None:
         self.search = search
 
     def after(self, event: int) -> None:

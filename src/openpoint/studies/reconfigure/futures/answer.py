@@ -14,7 +14,7 @@ from openpoint.grid.today import locked_note, why_no_loss
 from openpoint.network import Network
 from openpoint.report.terminal import words
 from openpoint.results.columns import finite
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.scenarios.futures import Futures, FuturesRecipe, name_of, text_of
 from openpoint.studies.reconfigure.futures import evaluate
 from openpoint.studies.reconfigure.futures.evaluate import Compared, FuturesEvaluation, violations

@@ -21,7 +21,7 @@ from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import PhaseState, state_of
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
-from openpoint.results.phase_violations import violations
+from openpoint.results.ac_tables import phase_violations
 from openpoint.search.exchange.phases import (
     Descent,
     EvaluatedState,
@@ -70,7 +70,7 @@ def phases_result(evaluator: PhasesEvaluator, method: str, answer: PhasesAnswer)
     before = before if before is not None and before.has_solution and before.energised.all() else None
     shown = None if best is None else _state(evaluator, closed)
     kept = (best is not None and best.violation == 0.0) or answer.soft is not None
-    broken = () if shown is None else violations(network, shown)
+    broken = () if shown is None else phase_violations(network, shown)
     found = Findings(
         outcome=answer.outcome,
         before=None if before is None else states.of_phases(network, before),

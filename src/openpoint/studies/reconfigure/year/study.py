@@ -24,7 +24,7 @@ from openpoint.powerflow.series import SeriesFlows
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import filled, finite, frame
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.results.violation import Violation
 from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch

@@ -36,9 +36,8 @@ from openpoint.studies.dispatch.day.model.day_master import Copy, DayMaster, Mas
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
-from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.model.vertices import Vertices, WorstDays, vertices_of
-from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
 

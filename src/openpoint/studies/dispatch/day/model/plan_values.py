@@ -20,8 +20,7 @@ from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAns
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.hour_block import no_recourse, recourse_of, slice_at
-from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.outcome import Operation
+from openpoint.studies.dispatch.day.model.question import DayQuestion, Operation
 
 SHARES = 21
 """Shares of the available power that are tried where the recourse of the cone program breaks limits."""

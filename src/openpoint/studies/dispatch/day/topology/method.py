@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import scipy.optimize
@@ -28,9 +27,8 @@ from openpoint.search.tree import grow
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns, ScenarioPool, allowed
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios, scenarios_of
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.studies.dispatch.day.model.question import Cadence, DayOutcome, DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
-from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.columns import Copy
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, NodeBound
 from openpoint.studies.dispatch.day.topology.tree import TopologyTree, exchanged, heaviest_state
@@ -157,30 +155,6 @@ AS_LONG = 5.0
 """Time of these programs before any is solved, relative to that in which they are set up."""
 
 
-class DayUncertainty(Protocol):
-    """Days and how their costs count."""
-
-    def first(self) -> Mixture:
-        """Weights of days before any plan is known."""
-        ...
-
-    def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
-        """Weights for which the bound of a radial state (m) that was solved last is high; None = those at hand."""
-        ...
-
-    def bound(self, state: States, deadline: Deadline) -> float:
-        """A bound of a radial state (m) beside that of the tree, before it is solved; -inf where there is no time."""
-        ...
-
-    def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
-        """A plan of a topology (E), soon and not the best; None = none is found sooner than the best."""
-        ...
-
-    def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
-        """The best plan of a topology (E)."""
-        ...
-
-
 @dataclass
 class BudgetUncertainty:
     """The worst of a budgeted set; worst days that were found for one topology count for the others."""
@@ -190,11 +164,12 @@ class BudgetUncertainty:
     last: DayOutcome | None = None
 
     def first(self) -> Mixture:
-        """The forecast, which is in the set."""
+        """Weights of days before any plan is known: the forecast, which is in the set."""
         return forecast(self.question.day)
 
     def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
-        """By the multipliers of its master, for which its cone program is at its optimum."""
+        """Weights for which the bound of the radial state (m) that was solved last is high, by the multipliers of its
+        master; None = those at hand."""
         if self.last is not None and self.last.binding:
             binding = self.last.binding
             return mixture([day for day, _ in binding], np.array([weight for _, weight in binding]))
@@ -203,13 +178,15 @@ class BudgetUncertainty:
         return worst_mixture(self.question, state, days, deadline.over) if days else None
 
     def bound(self, state: States, deadline: Deadline) -> float:
+        """A bound of a radial state (m) beside that of the tree, before it is solved; -inf: there is none."""
         return -np.inf
 
     def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
-        """The plan that is best on the days known so far, at first the forecast alone."""
+        """A plan of a topology (E), soon and not the best: that for the days known so far, at first the forecast."""
         return PeriodColumns(soon=True).solve(self.question, None, deadline, closed=closed, pool=self.pool)
 
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
+        """The best plan of a topology (E)."""
         method, known = PeriodColumns(gap=gap), self.pool
         self.last = method.solve(self.question, None, deadline, closed=closed, pool=known, cutoff=cutoff)
         return self.last
@@ -265,6 +242,9 @@ class FutureUncertainty:
         method, known = PeriodScenarios(gap=gap), self.templates
         self.last = method.solve(self.question, None, deadline, closed=closed, templates=known)
         return self.last
+
+
+DayUncertainty = BudgetUncertainty | FutureUncertainty
 
 
 def uncertainty(question: DayQuestion, pool: ScenarioPool | None = None) -> DayUncertainty:

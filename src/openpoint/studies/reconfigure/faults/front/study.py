@@ -28,12 +28,18 @@ from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.search.methods import Log
 from openpoint.search.result import SearchResult, gap_between
-from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.front.result import BOUNDS, ReconfigureFront
 from openpoint.studies.reconfigure.faults.options import ReconfigureFrontOptions
 from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found, IndexSearch, LossSearch
 from openpoint.studies.reconfigure.faults.study import GAP, Faults, faults_of_grid, secured_result, summary
-from openpoint.studies.reconfigure.faults.task import UNRESTORABLE, EvaluatedState, FaultLimits, Sought, figure_of
+from openpoint.studies.reconfigure.faults.task import (
+    UNRESTORABLE,
+    EvaluatedState,
+    FaultExchange,
+    FaultLimits,
+    Sought,
+    figure_of,
+)
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, Progress, Termination

@@ -20,7 +20,7 @@ from openpoint.powerflow.series import SeriesFlows
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import dtypes, finite, frame
-from openpoint.results.iterations import iterations_table
+from openpoint.results.common import iterations_table
 from openpoint.scenarios.year.read import Blocks, Year, read_blocks
 from openpoint.studies.reconfigure.options import ReconfigureSeasonsOptions
 from openpoint.studies.reconfigure.result import ITERATIONS
