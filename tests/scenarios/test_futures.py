@@ -125,11 +125,11 @@ def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
         ("line 6, future 'two', bus 'B'", "p_kw", "the value is not a finite number"),
         ("line 6, future 'two', bus 'B'", "q_kvar", "value is missing"),
         ("line 7, future 'two', bus 'B'", "bus", "this bus is given more than once in this future"),
-        ("future 'two'", "probability", "the probability differs between rows of this future"),
+        ("future 'two'", "probability", "the probability differs between rows of this future: 0.4 and 0.3"),
         ("line 8, future None, bus 'C'", "future", "value is missing"),
         ("line 8, future None, bus 'C'", "probability", "value is missing"),
         ("line 9, future 'three', bus 'C'", "q_kvar", "the value is not a finite number"),
-        ("line 9, future 'three', bus 'C'", "probability", "the probability is negative"),
+        ("line 9, future 'three', bus 'C'", "probability", "the probability is not between 0 and 1"),
     }
     assert "Did you mean 'B'?" in str(caught.value)
 

@@ -22,7 +22,7 @@ from openpoint.arrays import Floats, Ints
 from openpoint.columns import TableSchema
 from openpoint.errors import InputError, OptionError, Problem, did_you_mean
 from openpoint.grid.files import table_from_files
-from openpoint.grid.table_files import frame_from_csv, frame_from_parquet, plain, separator_of
+from openpoint.grid.table_files import ONE_CELL_EACH, frame_from_csv, frame_from_parquet, plain, separator_of
 from openpoint.inputs import content_of, decoding
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
@@ -36,11 +36,12 @@ Widened = tuple[str, Callable[[list[str]], type[TableSchema]]]
 
 @dataclass(frozen=True)
 class Place:
-    """How messages name a table and its rows: line 2, or number 1."""
+    """How messages name a table and its rows: line 2, or number 1; `lines`: of the rows, where cells have several."""
 
     table: str
     row_word: str = "number"
     first_row: int = 1
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,30 @@ def load_frame(
         if book:
             frame = workbook.frame_of(workbook.only_sheet(content, file.name, what), file.name)
         else:
-            frame = frame_from_csv(decode(content, file.name), file.name, is_number)
+            text = decode(content, file.name)
+            try:
+                frame = frame_from_csv(text, file.name, is_number)
+            except pl.exceptions.PolarsError:
+                (_, count), *rows = _lines(text, file.name)
+                message = "{} cells, but the first line names " + f"{count} columns"
+                wrong = [(line, cells) for line, cells in rows if cells not in (0, count)]
+                faults = [Problem(file.name, f"line {n}", "", message.format(k), ONE_CELL_EACH) for n, k in wrong]
+                if not faults:
+                    raise
+                raise InputError(faults[:MOST_ROWS]) from None
+            if text.count("\n") not in (frame.height, frame.height + 1):
+                return frame, Place(file.name, "line", 2, tuple(line for line, _ in _lines(text, file.name)[1:]))
     return frame, Place(file.name, "line", 2)
+
+
+def _lines(text: str, file: str) -> list[tuple[int, int]]:
+    """The line on which each row of a CSV file begins, from that of the names on, and how many cells it has."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator_of(text, file)[0])
+    found, first = list[tuple[int, int]](), 1
+    for cells in reader:
+        found += [(first, len(cells))] if cells or found else []
+        first = reader.line_num + 1
+    return found
 
 
 def read_tables(path: Path, schemas: Schemas, what: str, widened: Widened | None = None) -> Found:
@@ -190,6 +213,8 @@ class Columns:
         key: column of what a row is about, beside its future. key_meaning: in words. rows: what rows there have to be.
         twice: why a key stands in one row of a future. numbers: those that may be there, with their meaning in words.
         needed: those that must be. listed: all of them in a line, where they are too many to be listed.
+        of: column of the future, or of what takes its place. alone: whether its only row may be without a key.
+        unknown: what to do where probabilities do not sum to one.
     """
 
     key: str
@@ -199,20 +224,23 @@ class Columns:
     numbers: Mapping[str, str]
     needed: tuple[str, ...] = ()
     listed: str = ""
+    of: str = "future"
+    alone: bool = False
+    unknown: str = "Correct them, or remove the column where nobody knows them"
 
     @property
     def texts(self) -> tuple[str, str]:
         """Columns of names."""
-        return "future", self.key
+        return self.of, self.key
 
     @property
     def meaning(self) -> dict[str, str]:
         """Of every column, in words."""
         return {
-            "future": "the name of the future",
+            self.of: f"the name of the {self.of}",
             self.key: self.key_meaning,
             **self.numbers,
-            PROBABILITY: "the probability of the future, in every row",
+            PROBABILITY: f"the probability of the {self.of}, in every row",
         }
 
 
@@ -223,22 +251,24 @@ class LongTable:
         self.columns, self.place = columns, place
         # Empty lines are not rows.
         filled = pl.Series(~np.all([raw[name].is_null() for name in raw.columns], axis=0) if raw.width else [])
-        self.number = filled.cast(pl.Boolean).arg_true() + place.first_row
+        rows = filled.cast(pl.Boolean).arg_true()
+        self.number = pl.Series(place.lines).gather(rows) if place.lines else rows + place.first_row
         self.raw = raw.filter(filled) if raw.width else raw
         self.rows = pl.DataFrame()
         self.faults: list[Problem] = []
 
-    def read(self, known: Iterable[str], unknown: tuple[str, str]) -> bool:
+    def read(self, known: Iterable[str], unknown: tuple[str, str] | Callable[[str], tuple[str, str]]) -> bool:
         """Read all columns and check them; whether there is something to read.
 
         Args:
-            known: the names of keys. unknown: message, with {} for the name, and remedy where a key is none of them.
+            known: the names of keys.
+            unknown: message and remedy where a key is none of them: of each name, or of all, with {} for the name.
         """
         if not self._has_columns():
             return False
         self._take_texts()
         self._take_numbers()
-        self._check_keys(tuple(known), *unknown)
+        self._check_keys(tuple(known), unknown)
         self._check_repeated()
         self._check_probabilities()
         return True
@@ -246,18 +276,18 @@ class LongTable:
     @property
     def names(self) -> pl.Series:
         """The futures, in the order of their first rows."""
-        return self.rows["future"].drop_nulls().unique(maintain_order=True)
+        return self.rows[self.columns.of].drop_nulls().unique(maintain_order=True)
 
     def numbers_of(self, column: str, names: pl.Series | tuple[str, ...]) -> Ints:
-        """(M) the number of the name in a column of every row."""
-        return self.rows[column].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+        """(M) the number of the name in a column of every row that has one."""
+        return self.rows[column].drop_nulls().cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
 
     def probabilities(self) -> Floats | None:
         """(K) summing to one; None where the table gives none."""
         if PROBABILITY not in self.rows.columns:
             return None
         found = np.zeros(len(self.names))
-        found[self.numbers_of("future", self.names)] = self.rows[PROBABILITY].to_numpy()
+        found[self.numbers_of(self.columns.of, self.names)] = self.rows[PROBABILITY].to_numpy()
         return found / found.sum() if abs(found.sum() - 1.0) > ROUNDING else found
 
     def fault(self, row: str, column: str, message: str, remedy: str) -> None:
@@ -289,19 +319,30 @@ class LongTable:
         texts = []
         for column in self.columns.texts:
             values = self.raw[column]
+            values = values.fill_nan(None) if values.dtype.is_float() else values
             if values.dtype.is_float() and (values.drop_nulls() % 1 == 0).all():
                 values = values.cast(pl.Int64)
             texts.append(_cast(values, pl.String()).replace("", None).alias(column))
         self.rows = pl.DataFrame(texts)
-        for text in texts:
-            self.at(text.is_null(), text.name, "value is missing", f"Give {self.columns.meaning[text.name]}")
+        of, key = texts
+        self.at(of.is_null(), of.name, "value is missing", f"Give {self.columns.meaning[of.name]}")
+        missing, message = key.is_null(), "value is missing"
+        if self.columns.alone:
+            missing &= self.rows.select(pl.len().over(of.name) > 1).to_series() & of.is_not_null()
+            message = f"the {key.name} is missing, and the {of.name} has other rows"
+        self.at(missing, key.name, message, f"Give {self.columns.meaning[key.name]}")
 
     def _take_numbers(self) -> None:
         """Read the columns of numbers; an empty column of probabilities counts as missing."""
         for column in (*self.columns.numbers, PROBABILITY):
-            if column not in self.raw.columns or (column == PROBABILITY and self.raw[column].is_null().all()):
+            if column not in self.raw.columns:
                 continue
             given = self.raw[column]
+            if column == PROBABILITY:
+                given = given.fill_nan(None) if given.dtype.is_float() else given
+                given = given.replace("", None) if given.dtype == pl.String else given
+                if given.is_null().all():
+                    continue
             values = _cast(given.str.strip_chars() if given.dtype == pl.String else given, pl.Float64())
             self.rows = self.rows.hstack([values.alias(column)])
             for i in self._some(given.is_not_null() & values.is_null(), column, "not a number"):
@@ -310,39 +351,45 @@ class LongTable:
             infinite = ~values.is_finite().fill_null(True)
             self.at(infinite, column, "the value is not a finite number", "Give a finite number")
 
-    def _check_keys(self, known: tuple[str, ...], message: str, remedy: str) -> None:
+    def _check_keys(self, known: tuple[str, ...], told: tuple[str, str] | Callable[[str], tuple[str, str]]) -> None:
         """Report each unknown key once, where it is first named."""
         column = self.columns.key
         key = self.rows[column]
         unknown = key.is_not_null() & ~key.is_in(list(known)).fill_null(True) & key.is_first_distinct()
         for i in self._some(unknown, column, f"there is no such {column}"):
-            self.fault(self._where(i), column, message.format(repr(key[i])), did_you_mean(key[i], known, remedy))
+            if isinstance(told, tuple):
+                message, remedy = told[0].format(repr(key[i])), did_you_mean(key[i], known, told[1])
+            else:
+                message, remedy = told(key[i])
+            self.fault(self._where(i), column, message, remedy)
 
     def _check_repeated(self) -> None:
         """Report keys that are given twice in a future."""
-        again = ~self.rows.select(self.columns.texts).to_struct().is_first_distinct()
-        named = self.rows["future"].is_not_null() & self.rows[self.columns.key].is_not_null()
-        message = f"this {self.columns.key} is given more than once in this future"
+        again, of = ~self.rows.select(self.columns.texts).to_struct().is_first_distinct(), self.columns.of
+        named = self.rows[of].is_not_null() & self.rows[self.columns.key].is_not_null()
+        message = f"this {self.columns.key} is given more than once in this {of}"
         self.at(again & named, self.columns.key, message, f"Keep one row; {self.columns.twice}")
 
     def _check_probabilities(self) -> None:
-        """Check that probabilities are not negative, the same within a future, with the sum one."""
+        """Check that probabilities are between 0 and 1, the same within a future, with the sum one."""
+        of, remedy = self.columns.of, self.columns.unknown
         if PROBABILITY not in self.rows.columns:
+            if PROBABILITY in self.columns.needed:
+                self.fault("", PROBABILITY, f"no {of} has a probability", remedy)
             return
-        negative = (self.rows[PROBABILITY] < 0.0).fill_null(False)
-        self.at(negative, PROBABILITY, "the probability is negative", "Give zero or more")
-        sound = self.rows.filter(pl.col(PROBABILITY).is_finite() & pl.col("future").is_not_null())
-        of = sound.group_by("future", maintain_order=True).agg(
-            pl.col(PROBABILITY).first(), pl.col(PROBABILITY).n_unique().alias("different")
-        )
-        for name in of.filter(pl.col("different") > 1)["future"].to_list():
-            message = "the probability differs between rows of this future"
-            self.fault(f"future {name!r}", PROBABILITY, message, "Give the same in all rows of a future")
-        total = float(of[PROBABILITY].sum())
+        outside = ((self.rows[PROBABILITY] < 0.0) | (self.rows[PROBABILITY] > 1.0)).fill_null(False)
+        self.at(outside, PROBABILITY, "the probability is not between 0 and 1", "Give a share of 1, not percent")
+        sound = self.rows.filter(pl.col(PROBABILITY).is_finite() & pl.col(of).is_not_null() & ~outside)
+        each = sound.group_by(of, maintain_order=True).agg(pl.col(PROBABILITY).unique(maintain_order=True))
+        for name, values in each.filter(pl.col(PROBABILITY).list.len() > 1).iter_rows():
+            message = f"the probability differs between rows of this {of}: {values[0]:g} and {values[1]:g}"
+            self.fault(f"{of} {name!r}", PROBABILITY, message, f"Give the same in all rows of a {of}")
+        total = float(each[PROBABILITY].list.first().sum())
+        same = (each[PROBABILITY].list.len() == 1).all()
         # Where some could not be read, a fault of the sum would mislead.
-        if sound.height == self.rows.height and (of["different"] == 1).all() and abs(total - 1.0) > SUM_TOLERANCE:
-            message = f"the probabilities of the {of.height} futures sum to {total:.9g}, not to 1"
-            self.fault("", PROBABILITY, message, "Correct them, or remove the column where nobody knows them")
+        if sound.height == self.rows.height and same and abs(total - 1.0) > SUM_TOLERANCE:
+            message = f"the probabilities of the {each.height} {of}s sum to {total:.9g}, not to 1"
+            self.fault("", PROBABILITY, message, remedy)
 
     def _some(self, bad: pl.Series, column: str, message: str) -> Iterator[int]:
         """The first bad rows; a fault counts the others."""
@@ -359,7 +406,7 @@ class LongTable:
 def load_table(file: Path, columns: Columns) -> tuple[pl.DataFrame, Place]:
     """The table in a file; arguments and errors as of `load_frame`."""
     needed, numbers = (*columns.texts, *columns.needed), (*columns.numbers, PROBABILITY)
-    return load_frame(file, "futures", needed, lambda name: name in numbers)
+    return load_frame(file, f"{columns.of}s", needed, lambda name: name in numbers)
 
 
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
