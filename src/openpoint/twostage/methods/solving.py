@@ -26,7 +26,13 @@ from openpoint.twostage.methods.master import RecourseCopy, embed_recourse
 from openpoint.twostage.methods.run import Learning, Run, Settings
 from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, Goal, Objective, no_good, objective_of, parts
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.evaluation import FiniteSetEvaluator, RecourseEvaluator, RecourseSolver
+from openpoint.twostage.recourse.evaluation import (
+    Evaluation,
+    FiniteSetEvaluator,
+    RecourseEvaluator,
+    RecourseSolver,
+    evaluation_of,
+)
 from openpoint.twostage.recourse.mixed import MixedIntegerEvaluator
 from openpoint.twostage.risk import Expectation, Regret, check_risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, centre, listed
@@ -318,7 +324,7 @@ class ExtensiveForm:
         progress: Progress | None,
         deadline: Deadline,
     ) -> Outcome:
-        began, violation = deadline.passed(), objective.goal is Goal.VIOLATION
+        began = deadline.passed()
         if not self._fits(program, objective.count, deadline):
             line = Iteration(1, deadline.passed() - began, -math.inf, math.inf, math.inf, "too large for the time left")
             if progress is not None:
@@ -326,7 +332,7 @@ class ExtensiveForm:
             return replace(nothing_yet(deadline), log=(line,), seconds=line.seconds)
         model = _MonolithicModel(program, objective, self.solver)
         lower, log = -math.inf, list[Iteration]()
-        best: _Solution | None = None
+        best: Evaluation | None = None
         while True:
             answer = model.solve(0.5 * self.gap, max(deadline.left(), 0.1), deadline)
             if answer.status is Status.INFEASIBLE and best is not None:
@@ -337,12 +343,11 @@ class ExtensiveForm:
             value = math.inf
             if answer.x is not None:
                 found = model.found(answer)
-                cost = 0.0 if violation else program.first_stage_cost(found.decision)
-                value, exact = found.value, found.exact or found.final
+                value, exact = found.value, found.exact or found.verdict.final
                 if value < (math.inf if best is None else best.value):
                     best = found
-                word = "one piece"
-                if found.final and found.lower_bound > found.recourse_bound + EXACT * max(
+                word, cost = "one piece", objective.first_stage_cost(program, found.decision)
+                if found.verdict.final and found.lower_bound > found.recourse_bound + EXACT * max(
                     1.0, abs(found.recourse_bound)
                 ):
                     model.forbid(found.decision, found.lower_bound - cost)
@@ -356,7 +361,7 @@ class ExtensiveForm:
         return Outcome(
             reason,
             None if best is None else best.decision,
-            None if best is None else best.state,
+            None if best is None else best.verdict.state,
             min(lower, upper),
             upper,
             tuple(log),
@@ -394,21 +399,6 @@ class ExtensiveForm:
         return Termination.ACCURACY if exact else Termination.RELAXATION
 
 
-@dataclass(frozen=True)
-class _Solution:
-    """A solution: objective by the exact evaluation, by the model, and as a lower bound at this decision; costs and
-    state."""
-
-    decision: Floats
-    value: float
-    recourse_bound: float
-    lower_bound: float
-    values: Floats
-    state: object
-    final: bool
-    exact: bool
-
-
 class _MonolithicModel:
     """Both stages compiled as one model; θ are the costs of the recourses."""
 
@@ -442,25 +432,20 @@ class _MonolithicModel:
         limit, of_processor = None if math.isinf(seconds) else seconds, deadline.of_processor
         return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit, of_processor=of_processor)
 
-    def found(self, answer: Answer) -> _Solution:
+    def found(self, answer: Answer) -> Evaluation:
         """The exact evaluation of a solution."""
         assert answer.x is not None
-        objective, violation = self._objective, self._objective.goal is Goal.VIOLATION
+        program, objective = self._program, self._objective
         decision = answer.x[self._columns]
         decision = np.round(decision) if self._binary else decision
         dispatch = [answer.x[columns] for columns in self._dispatch] or None
-        verdict = self._program.evaluate(decision, objective.realisations, dispatch)
-        theta, cost = answer.x[self._theta], 0.0 if violation else self._program.first_stage_cost(decision)
-        known = objective.bound(cost, theta)
+        verdict, theta = program.evaluate(decision, objective.realisations, dispatch), answer.x[self._theta]
         exact = verdict is None
         if verdict is None:
-            verdict = ExactEvaluation(theta, theta if violation else np.zeros(len(theta)), None, False)
-        evaluated = verdict
-        if violation:
-            evaluated = ExactEvaluation(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
-        value = objective.value(cost, evaluated)
-        settled = objective.bound(cost, evaluated.values) if np.isfinite(value) else math.inf
-        return _Solution(decision, value, known, settled, evaluated.values, verdict.state, verdict.final, exact)
+            violations = theta if objective.goal is Goal.VIOLATION else np.zeros(len(theta))
+            verdict = ExactEvaluation(theta, violations, None, False)
+        found = evaluation_of(program, objective, decision, verdict, (), exact=exact)
+        return replace(found, recourse_bound=objective.bound(objective.first_stage_cost(program, decision), theta))
 
     def forbid(self, decision: Floats, cost: float) -> None:
         """Add a no-good cut of a decision as one more inequality."""

@@ -24,10 +24,10 @@ from openpoint.network.operating_cost import OperatingCost, least_loss
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import operation
 from openpoint.studies.dispatch.day.model.hour_block import no_recourse
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
-from openpoint.studies.dispatch.day.model.plan_values import operation
 from openpoint.studies.dispatch.day.model.question import Cadence, DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.twostage.deadline import Deadline, deadline_of

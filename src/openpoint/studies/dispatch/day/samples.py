@@ -14,7 +14,7 @@ from openpoint.network.day import DayPlan, Uncertain, available_power, nominal_l
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.studies.dispatch.day.flow import as_today
-from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder, PlanValues
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import WorstDays, vertices_of
 from openpoint.studies.dispatch.day.schema import SAMPLES
@@ -177,11 +177,10 @@ def _rows(
 def worst_cost(finder: HourRecourseFinder, plan: DayPlan, bounded: DayQuestion) -> float:
     """Cost in $ of a plan in the worst realisation of a budgeted set; inf where limits are broken in some."""
     vertices = vertices_of(bounded.day)
-    answers = [finder.best(plan, t, realisations) for t, realisations in enumerate(vertices.realisations)]
-    if any((answer.violations > 0.0).any() for answer in answers):
+    values = PlanValues(plan, finder, vertices.realisations)
+    if values.broken():
         return np.inf
-    total, _ = WorstDays(vertices.deviations, vertices.hours).of([answer.costs for answer in answers])
-    return float(finder.evaluator.schedule_costs(plan).sum()) + total
+    return values.schedule_cost + WorstDays(vertices.deviations, vertices.hours).of(values.costs)[0]
 
 
 def _figures(days: OperatedDays) -> tuple[object, ...]:

@@ -20,12 +20,10 @@ import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.network.day import HourRecourse
 from openpoint.network.devices import DeviceKind
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.dispatch.day.methods import DayMethod
-from openpoint.studies.dispatch.day.model.finder import HourAnswers, HourRecourseFinder
-from openpoint.studies.dispatch.day.model.plan_values import operation
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder, PlanValues, operation
 from openpoint.studies.dispatch.day.model.question import Cadence, DayOutcome, DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import WorstDays, vertices_of
 from openpoint.studies.dispatch.day.proofs import DayProof, proof_of
@@ -52,35 +50,23 @@ def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline, gap
     if plan is None or other or not np.isfinite(outcome.upper_bound):
         return outcome
     finder, vertices = HourRecourseFinder(question), vertices_of(question.day)
-    answers = list[HourAnswers]()
-    for t, realisations in enumerate(vertices.realisations):
-        if deadline.over():
-            return outcome
-        answers.append(finder.best(plan, t, realisations))
-    if any((answer.violations > 0.0).any() for answer in answers):
+    values = PlanValues(plan, finder, vertices.realisations, over=deadline.over)
+    if deadline.over() or values.broken():
         return outcome
     proven = outcome.termination is Termination.OPTIMAL
     reached = proven or outcome.termination is Termination.GAP
     aim = min(gap, PROVEN_GAP) if proven else gap
-    scheduled = finder.evaluator.schedule_costs(plan)
-    days, exact = WorstDays(vertices.deviations, vertices.hours), set[tuple[int, int]]()
+    days = WorstDays(vertices.deviations, vertices.hours)
     while True:
-        total, choice = days.of([answer.costs for answer in answers])
-        left = [(t, int(v)) for t, v in enumerate(choice) if (t, int(v)) not in exact]
-        within = relative_gap(outcome.lower_bound, total + float(scheduled.sum())) <= aim
+        total, choice = days.of(values.costs)
+        left = [(t, int(v)) for t, v in enumerate(choice) if not values.solved[t][v]]
+        within = relative_gap(outcome.lower_bound, total + values.schedule_cost) <= aim
         if within or not reached or not left or deadline.over():
             break
         for t, v in left:
-            exact.add((t, v))
-            better = finder.best(plan, t, vertices.realisations[t][v : v + 1], tolerance=0.0)
-            answers[t] = _with_better(answers[t], v, better)
+            values.solve(t, v)
     worst, forecast = (
-        operation(
-            finder.evaluator,
-            plan,
-            vertices.day(some),
-            HourRecourse.of(each.recourse.at([v]) for each, v in zip(answers, some, strict=True)),
-        )
+        operation(finder.evaluator, plan, vertices.day(some), values.recourse(some))
         for some in (choice, np.zeros_like(choice))
     )
     upper = float(worst.costs.sum())
@@ -90,16 +76,6 @@ def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline, gap
     if reached and not within:
         why = Termination.GAP if relative_gap(lower, upper) <= gap else Termination.ACCURACY
     return replace(outcome, termination=why, worst=worst, forecast=forecast, lower_bound=lower, upper_bound=upper)
-
-
-def _with_better(answers: HourAnswers, v: int, better: HourAnswers) -> HourAnswers:
-    """Answers with another one in vertex v, if it keeps the limits and costs less."""
-    if better.violations[0] > 0.0 or better.costs[0] >= answers.costs[v]:
-        return answers
-    costs, recourse = answers.costs.copy(), answers.recourse.at(np.arange(len(answers.costs)))
-    costs[v] = better.costs[0]
-    recourse.put(np.array([v]), better.recourse)
-    return replace(answers, costs=costs, recourse=recourse)
 
 
 # A lower bound of a day with a given topology that rests on arithmetic alone, whatever the accuracy of a solver.

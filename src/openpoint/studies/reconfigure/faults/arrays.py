@@ -126,9 +126,8 @@ class FaultWork(Table):
     """A state, what its faults do, and memory.
 
     Attributes:
-        closed: (E) the state. order, place, end, above, parent: (N), lower: (E) its tree, as in `secure.model.tree`.
+        closed: (E) the state.
         feeder: (N) first bus of the feeder, -1 at sources. holds, loss: (N) of the feeder that begins at the bus.
-        load_to, customers_to: (N + 1) sums over the buses before a place in `order`.
         head, first, tie, chosen: (N), (N + 1), (2 E), (N) of the parts of a fault: the bus by which it was fed, its
             ties, and the one chosen. picked: (N) that of the best choice, -1 = none. hopeless: (2 E) whether a tie
             need not be tried.
@@ -139,17 +138,9 @@ class FaultWork(Table):
     """
 
     closed: Bools
-    order: Indices
-    place: Indices
-    end: Indices
-    above: Indices
-    parent: Indices
-    lower: Indices
     feeder: Indices
     holds: Bools
     loss: Floats
-    load_to: Floats
-    customers_to: Floats
     head: Indices
     first: Indices
     tie: Indices
@@ -235,12 +226,11 @@ def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weig
 def fault_work(data: FaultData) -> FaultWork:
     """Memory for states of these arrays."""
     n, e = len(data.load), len(data.fr)
-    names = ("order", "place", "end", "above", "parent", "feeder", "head", "chosen", "picked", "changed")
+    names = ("feeder", "head", "chosen", "picked", "changed")
     arrays: dict[str, Any] = {name: np.zeros(n, dtype=np.int32) for name in names}
     arrays |= {name: np.zeros(e, dtype=np.bool_) for name in ("closed", "unrestorable")}
     arrays["hopeless"] = np.zeros(2 * e, dtype=np.bool_)
-    arrays |= {"lower": np.zeros(e, dtype=np.int32), "tie": np.zeros(2 * e, dtype=np.int32)}
-    arrays |= {name: np.zeros(n + 1) for name in ("load_to", "customers_to")}
+    arrays["tie"] = np.zeros(2 * e, dtype=np.int32)
     arrays |= {name: np.zeros(1, dtype=np.int64) for name in ("loose", "flows")}
     arrays |= {"first": np.zeros(n + 1, dtype=np.int32), "holds": np.zeros(n, dtype=np.bool_)}
     return FaultWork(loss=np.zeros(n), totals=np.zeros(3), **arrays)

@@ -208,7 +208,8 @@ def within_region(wires: Wires, data: FaultData, least: Least, work: PartialWork
 
 @inlined
 def attach(wires: Wires, data: FaultData, work: PartialWork) -> int:
-    """Order what closed branches join to sources, depth first; returns the number of these buses."""
+    """Order what closed branches join to sources, depth first; returns the number of these buses, -1 where they form a
+    loop or join sources."""
     n, count = len(data.load), 0
     for bus in range(n):
         work.place[bus] = -1
@@ -221,12 +222,16 @@ def attach(wires: Wires, data: FaultData, work: PartialWork) -> int:
         while depth > 0:
             depth -= 1
             bus = work.stack[depth]
+            if work.place[bus] >= 0:
+                return -1
             work.place[bus] = count
             work.order[count] = bus
             count += 1
             for a in range(wires.start[bus], wires.start[bus + 1]):
                 e, other = wires.via[a], wires.neighbour[a]
                 if work.status[e] == CLOSED and e != work.above[bus]:
+                    if work.place[other] >= 0 or depth == n:
+                        return -1
                     work.above[other], work.parent[other], work.lower[e] = e, bus, other
                     work.stack[depth] = other
                     depth += 1
@@ -456,8 +461,10 @@ def tripped_at(data: FaultData, work: PartialWork, at: int, own: int) -> int:
 
 @inlined
 def attach_all(wires: Wires, data: FaultData, least: Least, work: PartialWork) -> int:
-    """Find what is attached and what is not, and the sums below each bus; returns the number of attached buses."""
+    """Find what is attached and what is not, and the sums below each bus; returns what `attach` does."""
     count = attach(wires, data, work)
+    if count < 0:
+        return count
     join_rest(wires, data, least, work)
     work.regions[0] = find_regions(wires, data, least, work)
     sums(data, least, work, count)

@@ -17,72 +17,19 @@ from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, rated_squ
 from openpoint.search.exchange.descent import ACCURACY, SWEEPS, forget, place
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.reconfigure.faults.arrays import FaultData, FaultWork, Least, PartialWork
-from openpoint.studies.reconfigure.faults.bound_kernel import attach_all, possible, top_branch, tripped_at
+from openpoint.studies.reconfigure.faults.bound_kernel import attach_all, below, possible, top_branch, tripped_at
 
 
 @inlined
-def grow_tree(wires: Wires, data: FaultData, state: FaultWork) -> bool:
-    """The tree of `state.closed`, depth first; False where it has a loop, joins sources or leaves a bus out."""
-    n, count, stack = len(data.load), 0, state.chosen
-    for bus in range(n):
-        state.place[bus] = -1
-    for e in range(len(data.fr)):
-        state.lower[e] = -1
-    for s in range(len(wires.source)):
-        root = wires.source[s]
-        state.above[root], state.parent[root], state.feeder[root] = -1, -1, -1
-        stack[0], depth = root, 1
-        while depth > 0:
-            depth -= 1
-            bus = stack[depth]
-            if state.place[bus] >= 0:
-                return False
-            state.place[bus] = count
-            state.order[count] = bus
-            count += 1
-            for a in range(wires.start[bus], wires.start[bus + 1]):
-                e, other = wires.via[a], wires.neighbour[a]
-                if not state.closed[e] or e == state.above[bus]:
-                    continue
-                if state.place[other] >= 0 or data.source[other] >= 0 or depth == n:
-                    return False
-                state.above[other], state.parent[other], state.lower[e] = e, bus, other
-                state.feeder[other] = other if data.source[bus] >= 0 else state.feeder[bus]
-                stack[depth] = other
-                depth += 1
-    if count < n:
-        return False
-    for k in range(n):
-        state.end[state.order[k]] = k + 1
-        state.load_to[k + 1] = state.load_to[k] + data.load[state.order[k]]
-        state.customers_to[k + 1] = state.customers_to[k] + data.customers[state.order[k]]
-    for k in range(n - 1, -1, -1):
-        bus = state.order[k]
-        if state.parent[bus] >= 0:
-            up = state.parent[bus]
-            state.end[up] = max(state.end[up], state.end[bus])
-    return True
-
-
-@inlined
-def below(state: FaultWork, head: int, bus: int) -> bool:
-    """Whether a bus is fed through another one, itself included."""
-    inside: bool = state.place[head] <= state.place[bus] < state.end[head]
-    return inside
-
-
-@inlined
-def load_below(state: FaultWork, head: int) -> float:
-    """Load that is fed through a bus."""
-    total: float = state.load_to[state.end[head]] - state.load_to[state.place[head]]
-    return total
-
-
-@inlined
-def customers_below(state: FaultWork, head: int) -> float:
-    """Customers that are fed through a bus."""
-    total: float = state.customers_to[state.end[head]] - state.customers_to[state.place[head]]
-    return total
+def find_feeders(data: FaultData, tree: PartialWork, state: FaultWork) -> None:
+    """The first bus of the feeder of every bus."""
+    for k in range(len(data.load)):
+        bus = tree.order[k]
+        up = tree.parent[bus]
+        if up < 0:
+            state.feeder[bus] = -1
+        else:
+            state.feeder[bus] = bus if data.source[up] >= 0 else state.feeder[up]
 
 
 NOT_RADIAL, NO_FLOW = -1, -2
@@ -106,7 +53,14 @@ def place_source(data: FaultData, bus: int, n: int, work: Work) -> int:
 
 @inlined
 def flow(
-    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, feeders: int, parts: int, work: Work
+    wires: Wires,
+    loads: Loads,
+    data: FaultData,
+    tree: PartialWork,
+    state: FaultWork,
+    feeders: int,
+    parts: int,
+    work: Work,
 ) -> tuple[int, bool, float, bool]:
     """Flow of the feeders in `state.changed` with the ties chosen for the parts.
 
@@ -116,7 +70,7 @@ def flow(
     n = 0
     for k in range(feeders):
         bus = state.changed[k]
-        n = place_source(data, state.parent[bus], n, work)
+        n = place_source(data, tree.parent[bus], n, work)
     for p in range(parts):
         e = state.chosen[p]
         if e >= 0:
@@ -126,7 +80,7 @@ def flow(
     roots = n
     for k in range(feeders):
         bus = state.changed[k]
-        n = begin_feeder(data, state, bus, state.above[bus], n, work)
+        n = begin_feeder(data, state, bus, tree.above[bus], n, work)
     for p in range(parts):
         e = state.chosen[p]
         if e >= 0:
@@ -161,15 +115,14 @@ def limits_hold(wires: Wires, data: FaultData, roots: int, n: int, work: Work) -
 
 
 @inlined
-def feeder_flows(wires: Wires, loads: Loads, data: FaultData, state: FaultWork, work: Work) -> int:
+def feeder_flows(wires: Wires, loads: Loads, data: FaultData, tree: PartialWork, state: FaultWork, work: Work) -> int:
     """Flow of every feeder without a fault; returns how many of them break limits, -1 without a solution."""
     bad = 0
-    for k in range(len(state.order)):
-        bus = state.order[k]
+    for bus in range(len(data.load)):
         if state.feeder[bus] != bus:
             continue
         state.changed[0] = bus
-        n, _, loss, holds = flow(wires, loads, data, state, 1, 0, work)
+        n, _, loss, holds = flow(wires, loads, data, tree, state, 1, 0, work)
         forget(n, work)
         if loss == np.inf:
             return -1
@@ -179,18 +132,18 @@ def feeder_flows(wires: Wires, loads: Loads, data: FaultData, state: FaultWork, 
 
 
 @inlined
-def parts_of(data: FaultData, state: FaultWork, s: int) -> int:
+def parts_of(data: FaultData, tree: PartialWork, state: FaultWork, s: int) -> int:
     """Find the parts of a fault in section number s, with their ties; returns their number."""
     count, own, ties = 0, data.section[s], 0
     for a in range(data.start[s], data.start[s + 1]):
         e = data.touching[a]
-        head = state.lower[e]
+        head = tree.lower[e]
         if not state.closed[e] or head < 0 or data.of_bus[head] == own:
             continue
         state.head[count], state.first[count] = head, ties
         for t in range(len(data.fr)):
             sound = (
-                data.tie[t] and not state.closed[t] and below(state, head, data.fr[t]) != below(state, head, data.to[t])
+                data.tie[t] and not state.closed[t] and below(tree, head, data.fr[t]) != below(tree, head, data.to[t])
             )
             # A branch with its conductor or a bus in the section stays open until the repair.
             touches = data.of_branch[t] == own or data.of_bus[data.fr[t]] == own or data.of_bus[data.to[t]] == own
@@ -204,13 +157,13 @@ def parts_of(data: FaultData, state: FaultWork, s: int) -> int:
 
 @inlined
 def sort_out(
-    wires: Wires, data: FaultData, least: Least, partial: PartialWork, state: FaultWork, at: int, parts: int
+    wires: Wires, data: FaultData, least: Least, tree: PartialWork, state: FaultWork, at: int, parts: int
 ) -> None:
     """Mark the ties that cannot carry what they would have to. `at`: the branch that feeds the section."""
     for p in range(parts):
         for k in range(state.first[p], state.first[p + 1]):
             state.hopeless[k] = least.valid and not possible(
-                wires, data, least, partial, state.tie[k], partial.lower[at], state.head[p]
+                wires, data, least, tree, state.tie[k], tree.lower[at], state.head[p]
             )
 
 
@@ -228,13 +181,13 @@ def mark_changed(state: FaultWork, bus: int, feeders: int) -> int:
 
 
 @inlined
-def feeders_changed(data: FaultData, state: FaultWork, s: int, parts: int) -> int:
+def feeders_changed(data: FaultData, tree: PartialWork, state: FaultWork, s: int, parts: int) -> int:
     """Find the feeders that opening the section and closing the chosen ties change; returns their number."""
     feeders = 0
     for a in range(data.start[s], data.start[s + 1]):
         e = data.touching[a]
-        if state.lower[e] >= 0:
-            feeders = mark_changed(state, state.lower[e], feeders)
+        if tree.lower[e] >= 0:
+            feeders = mark_changed(state, tree.lower[e], feeders)
     for p in range(parts):
         e = state.chosen[p]
         if e >= 0:
@@ -244,11 +197,11 @@ def feeders_changed(data: FaultData, state: FaultWork, s: int, parts: int) -> in
 
 
 @inlined
-def switch(data: FaultData, state: FaultWork, s: int, parts: int, begins: bool) -> None:
+def switch(data: FaultData, tree: PartialWork, state: FaultWork, s: int, parts: int, begins: bool) -> None:
     """Open what touches the section and close the chosen ties, or take this back."""
     for a in range(data.start[s], data.start[s + 1]):
         e = data.touching[a]
-        if state.lower[e] >= 0:
+        if tree.lower[e] >= 0:
             state.closed[e] = not begins
     for p in range(parts):
         if state.chosen[p] >= 0:
@@ -257,42 +210,59 @@ def switch(data: FaultData, state: FaultWork, s: int, parts: int, begins: bool) 
 
 @inlined
 def attempt(
-    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, s: int, parts: int, bad: int, work: Work
+    wires: Wires,
+    loads: Loads,
+    data: FaultData,
+    tree: PartialWork,
+    state: FaultWork,
+    s: int,
+    parts: int,
+    bad: int,
+    work: Work,
 ) -> tuple[bool, float, float]:
     """Try the chosen ties: whether they feed their parts within the limits, the load restored, and the loss added.
 
     `bad`: feeders that break limits without the fault.
     """
-    feeders = feeders_changed(data, state, s, parts)
+    feeders = feeders_changed(data, tree, state, s, parts)
     before = 0.0
     for k in range(feeders):
         before += state.loss[state.changed[k]]
         bad -= not state.holds[state.changed[k]]
     if bad > 0:
         return False, 0.0, 0.0
-    switch(data, state, s, parts, True)
-    n, radial, loss, holds = flow(wires, loads, data, state, feeders, parts, work)
+    switch(data, tree, state, s, parts, True)
+    n, radial, loss, holds = flow(wires, loads, data, tree, state, feeders, parts, work)
     good, served = radial and holds, 0.0
     for p in range(parts):
         live = work.position[state.head[p]] >= 0
         if state.chosen[p] >= 0 and not live:
             good = False
         if live:
-            served += load_below(state, state.head[p])
+            served += tree.load_below[state.head[p]]
     forget(n, work)
-    switch(data, state, s, parts, False)
+    switch(data, tree, state, s, parts, False)
     return good, served, loss - before
 
 
 @inlined
 def restore(
-    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, s: int, parts: int, bad: int, alike: bool, work: Work
+    wires: Wires,
+    loads: Loads,
+    data: FaultData,
+    tree: PartialWork,
+    state: FaultWork,
+    s: int,
+    parts: int,
+    bad: int,
+    alike: bool,
+    work: Work,
 ) -> None:
     """Find the best choice of ties and write it to `picked`; `alike`: one tie for one part is as good as another."""
     all_load, all_customers, choices = 0.0, 0.0, 1
     for p in range(parts):
-        all_load += load_below(state, state.head[p])
-        all_customers += customers_below(state, state.head[p])
+        all_load += tree.load_below[state.head[p]]
+        all_customers += tree.customers_below[state.head[p]]
         choices = min(choices * (state.first[p + 1] - state.first[p] + 1), data.most_choices + 2)
         state.chosen[p] = -1
         state.picked[p] = -1
@@ -313,7 +283,7 @@ def restore(
             hopeless = hopeless or (pick > 0 and state.hopeless[state.first[p] + pick - 1])
         if hopeless:
             continue
-        good, served, loss = attempt(wires, loads, data, state, s, parts, bad, work)
+        good, served, loss = attempt(wires, loads, data, tree, state, s, parts, bad, work)
         if not good or served < best:
             continue
         if found and served == best and (count > fewest or (count == fewest and loss >= lowest)):
@@ -356,11 +326,11 @@ def tied_remotely(data: FaultData, state: FaultWork, parts: int) -> bool:
 
 
 @inlined
-def shared_out(state: FaultWork, parts: int, of_load: bool) -> tuple[float, float]:
+def shared_out(tree: PartialWork, state: FaultWork, parts: int, of_load: bool) -> tuple[float, float]:
     """Load, or customers, of the parts that the ties of `picked` feed, and of the others."""
     fed, left = 0.0, 0.0
     for p in range(parts):
-        own = load_below(state, state.head[p]) if of_load else customers_below(state, state.head[p])
+        own = tree.load_below[state.head[p]] if of_load else tree.customers_below[state.head[p]]
         if state.picked[p] >= 0:
             fed += own
         else:
@@ -369,10 +339,10 @@ def shared_out(state: FaultWork, parts: int, of_load: bool) -> tuple[float, floa
 
 
 @inlined
-def all_fed(state: FaultWork, parts: int) -> bool:
+def all_fed(tree: PartialWork, state: FaultWork, parts: int) -> bool:
     """Whether no part without a tie of `picked` has load or customers."""
     for p in range(parts):
-        idle = load_below(state, state.head[p]) == 0.0 and customers_below(state, state.head[p]) == 0.0
+        idle = tree.load_below[state.head[p]] == 0.0 and tree.customers_below[state.head[p]] == 0.0
         if state.picked[p] < 0 and not idle:
             return False
     return True
@@ -384,7 +354,7 @@ def evaluate_faults(
     loads: Loads,
     data: FaultData,
     least: Least,
-    partial: PartialWork,
+    tree: PartialWork,
     state: FaultWork,
     work: Work,
     most: int,
@@ -394,9 +364,13 @@ def evaluate_faults(
     Stops once there are more than `most`; `totals` and `unrestorable` are then those up to there. Requires that
     `work.position` is -1 everywhere.
     """
-    if not grow_tree(wires, data, state):
+    for e in range(len(data.fr)):
+        state.unrestorable[e] = False
+        tree.status[e] = CLOSED if state.closed[e] else OPEN
+    if attach_all(wires, data, least, tree) < len(data.load):
         return NOT_RADIAL
-    bad = feeder_flows(wires, loads, data, state, work)
+    find_feeders(data, tree, state)
+    bad = feeder_flows(wires, loads, data, tree, state, work)
     if bad < 0:
         return NO_FLOW
     bad += not data.sources_hold
@@ -404,10 +378,6 @@ def evaluate_faults(
     state.loose[0] = 0
     for k in range(3):
         state.totals[k] = 0.0
-    for e in range(len(data.fr)):
-        state.unrestorable[e] = False
-        partial.status[e] = CLOSED if state.closed[e] else OPEN
-    attach_all(wires, data, least, partial)
     for s in range(len(data.section)):
         rate, until, sooner, whole, faults = 0.0, 0.0, 0.0, 0.0, 0
         for a in range(data.first[s], data.first[s + 1]):
@@ -420,24 +390,24 @@ def evaluate_faults(
                 whole += data.whole[e]
         if faults == 0:
             continue
-        parts = parts_of(data, state, s)
-        at = top_branch(data, partial, s)
-        sort_out(wires, data, least, partial, state, at, parts)
+        parts = parts_of(data, tree, state, s)
+        at = top_branch(data, tree, s)
+        sort_out(wires, data, least, tree, state, at, parts)
         isolated = isolated_remotely(data, state, s)
         # The tie of least loss is needed only where the time that customers wait follows from which one it is.
         alike = sooner == until or not isolated or equally_remote(data, state, parts)
-        restore(wires, loads, data, state, s, parts, bad, alike, work)
+        restore(wires, loads, data, tree, state, s, parts, bad, alike, work)
         soon = isolated and tied_remotely(data, state, parts)
         first, second = sooner if isolated else until, sooner if soon else until
-        bus = tripped_at(data, partial, at, data.section[s])
-        state.totals[0] += rate * customers_below(state, bus)
-        fed, left = shared_out(state, parts, False)
-        state.totals[1] += first * customers_below(state, bus) + (second - first) * fed
+        bus = tripped_at(data, tree, at, data.section[s])
+        state.totals[0] += rate * tree.customers_below[bus]
+        fed, left = shared_out(tree, state, parts, False)
+        state.totals[1] += first * tree.customers_below[bus] + (second - first) * fed
         state.totals[1] += (whole - first) * (data.own_customers[s] + left)
-        fed, left = shared_out(state, parts, True)
-        state.totals[2] += first * load_below(state, bus) + (second - first) * fed
+        fed, left = shared_out(tree, state, parts, True)
+        state.totals[2] += first * tree.load_below[bus] + (second - first) * fed
         state.totals[2] += (whole - first) * (data.own_load[s] + left)
-        if not all_fed(state, parts):
+        if not all_fed(tree, state, parts):
             count += faults
             for a in range(data.first[s], data.first[s + 1]):
                 e = data.failing[a]

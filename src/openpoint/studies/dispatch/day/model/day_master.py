@@ -21,8 +21,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.flow_ranges import FlowBox, FlowRanges, current_bounds
-from openpoint.network.day import DayPlan
-from openpoint.network.limits import LIMIT_TOLERANCE
+from openpoint.network.day import DayPlan, HourRecourse
 from openpoint.search.tree import Queue
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
@@ -36,6 +35,7 @@ from openpoint.studies.dispatch.day.model.hour_block import (
     block_current_bounds,
     hour_block,
     hour_devices,
+    recourse_of,
     slice_of,
 )
 from openpoint.studies.dispatch.day.model.question import DayQuestion
@@ -48,6 +48,8 @@ TOLERANCE = 1e-8
 REGULAR = 1e-7
 """Regularisation with which a program is solved once more where the solver ends without an answer: without, it may find
 no proof that an empty part of the flows is empty."""
+MARGIN_LEAST = 1e-5
+"""Least share by which limits are tightened where the exact flow breaks them."""
 _NONE = np.empty(0, dtype=np.int64)
 
 
@@ -134,37 +136,15 @@ class DayMaster:
         self._number: dict[tuple[int, bool, bytes], int] = {}
         self._current_bounds = DayCurrentBounds(question)
         self._margins: dict[int, float] = {}
-        self._blocks: dict[tuple[int, bool], HourBlock] = {}
-        self._hours: dict[tuple[int, bool], ClarabelModel] = {}
+        self._blocks: dict[int, HourBlock] = {}
 
-    def block(self, t: int, *, inside: bool = False) -> tuple[HourTemplate, HourBlock]:
-        """The recourse of a period at the states of this master, or with limits that the exact flow then keeps, too."""
+    def block(self, t: int) -> tuple[HourTemplate, HourBlock]:
+        """The recourse of a period at the states of this master."""
         template = self.templates.of(t)
-        if (t, inside) not in self._blocks:
-            margin = self._margins.get(t, 0.0) + (LIMIT_TOLERANCE if inside else 0.0)
-            self._blocks[t, inside] = hour_block(self.question, template, self.schedule.number[t], margin=margin)
-        return template, self._blocks[t, inside]
-
-    def solve_hour(self, t: int, realisation: Floats, plan: DayPlan, seen: Floats, *, inside: bool) -> Answer:
-        """The recourse of a period in a realisation (U) of a plan, of which a slice (width) appears in the period."""
-        _, block = self.block(t, inside=inside)
-        side = block.b - block.a_x @ seen - block.a_u @ realisation
-        current_bounds = self._bounds_of_currents(t, self._ranges(t, realisation, plan))
-        if current_bounds is None:
-            return self._hour_model(t, inside).solve(side)
-        form = replace(self._hour_form(block), b=side).with_inequalities(current_bounds.a, current_bounds.b)
-        return ClarabelModel(form, tolerance=TOLERANCE).solve()
-
-    def _hour_model(self, t: int, inside: bool) -> ClarabelModel:
-        """The recourse of a period alone, whose right-hand side is set for every plan and realisation."""
-        if (t, inside) not in self._hours:
-            _, block = self.block(t, inside=inside)
-            self._hours[t, inside] = ClarabelModel(self._hour_form(block), tolerance=TOLERANCE)
-        return self._hours[t, inside]
-
-    def _hour_form(self, block: HourBlock) -> StandardForm:
-        rows = block.n_zero, block.n_nonneg, block.cones
-        return StandardForm(block.c_y / self.scale, 0.0, sp.csc_array(block.a_y), block.b, *rows, _NONE, {})
+        if t not in self._blocks:
+            margin = self._margins.get(t, 0.0)
+            self._blocks[t] = hour_block(self.question, template, self.schedule.number[t], margin=margin)
+        return template, self._blocks[t]
 
     def divide(self, boxes: Mapping[int, tuple[FlowBox, ...]]) -> None:
         """Cut the flows of copies, by their numbers, to boxes; those of the others are free again."""
@@ -175,31 +155,28 @@ class DayMaster:
 
     def _copy(self, t: int, realisation: Floats, mean: bool, boxes: tuple[FlowBox, ...] = ()) -> Copy:
         template, block = self.block(t)
-        ranges = None if mean else self._ranges(t, realisation, None, boxes)
-        return Copy(t, realisation, mean, template, block, ranges, self._bounds_of_currents(t, ranges))
+        if mean or self.templates.soft or not self._current_bounds.pays(t):  # else energy lost is worth something
+            return Copy(t, realisation, mean, template, block, None, None)
+        ranges = self._current_bounds.ranges(t, self.closed[t], realisation, None, boxes)
+        bounds = None
+        if ranges is not None:
+            bounds = block_current_bounds(template, block, current_bounds(self.question.network, ranges))
+        return Copy(t, realisation, mean, template, block, ranges, bounds)
 
-    def _ranges(
-        self, t: int, realisation: Floats, plan: DayPlan | None, boxes: tuple[FlowBox, ...] = ()
-    ) -> FlowRanges | None:
-        """Ranges of the flows for all plans or for one; None where energy lost is worth nothing."""
-        if self.templates.soft or not self._current_bounds.pays(t):
-            return None
-        return self._current_bounds.ranges(t, self.closed[t], realisation, plan, boxes)
+    def tighten(self, violations: Sequence[Floats]) -> bool:
+        """Tighten the limits of periods in which the exact flow breaks those that the relaxation keeps, in the copies
+        that are there, too; whether there are any.
 
-    def _bounds_of_currents(self, t: int, ranges: FlowRanges | None) -> BlockCurrentBounds | None:
-        return (
-            None
-            if ranges is None
-            else block_current_bounds(*self.block(t), current_bounds(self.question.network, ranges))
-        )
-
-    def tighten(self, t: int, share: float) -> None:
-        """Tighten the limits of voltages and currents of a period, in the copies that are there, too."""
-        self._margins[t] = self._margins.get(t, 0.0) + share
-        for inside in (False, True):
-            self._blocks.pop((t, inside), None)
-            self._hours.pop((t, inside), None)
-        self.copies = [self._copy(t, c.realisation, c.mean) if c.t == t else c for c in self.copies]
+        Args:
+            violations: T arrays of operations; inf where no flow exists.
+        """
+        excesses = [float(part[np.isfinite(part)].max(initial=0.0)) for part in violations]
+        for t, excess in enumerate(excesses):
+            if excess > 0.0:
+                self._margins[t] = self._margins.get(t, 0.0) + max(1.5 * excess, MARGIN_LEAST)
+                self._blocks.pop(t, None)
+        self.copies = [self._copy(c.t, c.realisation, c.mean) if excesses[c.t] > 0.0 else c for c in self.copies]
+        return max(excesses) > 0.0
 
     def has(self, t: int, realisations: Floats) -> Bools:
         """(K) whether there are copies of a period in realisations (K, U)."""
@@ -260,6 +237,22 @@ class DayMaster:
         """The plan of a solution."""
         assert answer.x is not None
         return plan_of(self.question, self.schedule, answer.x)
+
+    def guides(self, answer: MasterAnswer) -> dict[int, tuple[Floats, HourRecourse]]:
+        """By period a realisation and its recourse in a solution: of the copy that counts most.
+
+        What a copy that does not count has for a recourse is not its best, only one that costs no more than is allowed.
+        """
+        weights = np.zeros(len(answer.own))
+        if answer.weights is not None:
+            for day, weight in zip(self.days, answer.weights, strict=True):
+                weights[list(day.copies)] += max(float(weight), 0.0) * np.array(day.shares)
+        found: dict[int, tuple[Floats, HourRecourse]] = {}
+        for k in np.argsort(weights, kind="stable").tolist():
+            copy = self.copies[k]
+            recourse = recourse_of(self.question, copy.t, copy.template, copy.block, answer.own[k])
+            found[copy.t] = copy.realisation, recourse
+        return found
 
     @staticmethod
     def _unknown(answer: Answer) -> float:

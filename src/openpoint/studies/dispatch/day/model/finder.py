@@ -9,7 +9,7 @@ themselves.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,8 @@ from openpoint.network.limits import LEAST_POWER, LIMIT_TOLERANCE
 from openpoint.studies.dispatch.day.model.current_bounds import DayCurrentBounds
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator, HourEvaluation
 from openpoint.studies.dispatch.day.model.hour_block import INSIDE, HourCone, no_recourse, slice_at
-from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.model.question import DayQuestion, Operation
+from openpoint.twostage.workers.pool import never
 
 TOLERANCE = 1e-4
 """Difference of the bounds at which a recourse is good enough, relative to the cost of the load of the period."""
@@ -44,6 +45,8 @@ CURTAILED = 1e-6
 """A source that feeds in less than it could by more than this, per unit, is curtailed."""
 NOTHING = 1e-8
 """Power, per unit, that a solver leaves where nothing is shed or moved."""
+IMPOSSIBLE = 1e-6
+"""Sum of the excesses, relative, from which on a convex recourse misses limits beyond the accuracy of its solver."""
 END = 0.98 * LIMIT_TOLERANCE
 """Excess at which the way between two recourses ends."""
 
@@ -206,13 +209,14 @@ class HourAnswers:
     Attributes:
         costs: (K) in $ by exact AC power flow, the schedule's own cost apart; inf where no flow exists.
         violations: (K) see `DayEvaluator.evaluate`. lower: (K) no recourse that keeps the limits costs less, in $.
-        recourse: what is done.
+        recourse: what is done. impossible: (K) where even the convex recourse keeps no limits, as far as it was solved.
     """
 
     costs: Floats
     violations: Floats
     lower: Floats
     recourse: HourRecourse
+    impossible: Bools
 
 
 @dataclass
@@ -221,7 +225,7 @@ class _Known:
 
     Attributes:
         seen: slice of the plan. realisations, slopes: (U) each. values: lower bounds in $. rules: what is done.
-        own: bounds in $ of the realisations alone.
+        own: bounds in $ of the realisations alone. missed: sums of the excesses of the convex recourse.
     """
 
     seen: Floats
@@ -230,6 +234,7 @@ class _Known:
     slopes: list[Floats] = field(default_factory=list)
     own: list[float] = field(default_factory=list)
     rules: list[RecourseRule] = field(default_factory=list)
+    missed: list[float] = field(default_factory=list)
 
     def lower(self, realisations: Floats) -> Floats:
         """(K) the highest of the known bounds."""
@@ -244,11 +249,12 @@ class _Known:
         bounds = self.values[m] + away @ self.slopes[m]
         return np.where((away == 0.0).all(axis=1), np.maximum(bounds, self.own[m]), bounds)
 
-    def holds(self, realisations: Floats) -> Bools:
-        """(K) whether a realisation itself was solved."""
+    def holds(self, realisations: Floats, missed: float = -np.inf) -> Bools:
+        """(K) whether a realisation itself was solved, and then missed limits by more than so much."""
         solved = np.zeros(len(realisations), dtype=np.bool_)
-        for at in self.realisations:
-            solved |= (realisations == at).all(axis=1)
+        for at, by in zip(self.realisations, self.missed, strict=True):
+            if by > missed:
+                solved |= (realisations == at).all(axis=1)
         return solved
 
     def nearest(self, realisations: Floats) -> Ints:
@@ -306,7 +312,17 @@ class HourRecourseFinder:
                 answers.raise_lower(known.bound(realisations, -1))
                 self._try(answers, known.rules[-1], plan, t, np.flatnonzero(left))
                 self._between(answers, plan, t)
-        return HourAnswers(answers.costs, answers.violations, answers.lower, answers.recourse)
+        impossible = known.holds(realisations, IMPOSSIBLE) & (answers.violations > 0.0)
+        return HourAnswers(answers.costs, answers.violations, answers.lower, answers.recourse, impossible)
+
+    def guide(self, plan: DayPlan, t: int, realisation: Floats, recourse: HourRecourse) -> None:
+        """Take a recourse (K = 1) of a realisation (U) as one to try in others, of which no bound is known."""
+        known = self._of(plan, t)
+        known.realisations.append(realisation)
+        known.rules.append(rule_of(self.question, t, recourse, realisation))
+        known.slopes.append(np.zeros(len(realisation)))
+        for bounds in (known.values, known.own, known.missed):
+            bounds.append(-np.inf)
 
     def _of(self, plan: DayPlan, t: int) -> _Known:
         parts = plan.closed, plan.positions, plan.generation, plan.charge, plan.discharge, plan.store_q, plan.shift
@@ -367,4 +383,71 @@ class HourRecourseFinder:
         known.own.append(own)
         known.slopes.append(first.slope)
         known.rules.append(best)
+        known.missed.append(first.excess)
         return True
+
+
+# Costs of a plan in every realisation of every period. All operations are found to a tolerance, good enough wherever
+# one does not decide; what may decide, the realisations of the worst day by the costs at hand, is solved to the end.
+
+
+class PlanValues:
+    """Costs of a plan in V_t realisations of every period t.
+
+    Attributes:
+        costs: T arrays (V_t) in $ of verified operations, schedule apart; inf where none is known to keep the limits.
+        violations: T arrays (V_t) of the best operation known. solved: T arrays (V_t) whether the cone program was.
+        impossible: (t, v) where even the cone program keeps no limits.
+    """
+
+    def __init__(
+        self,
+        plan: DayPlan,
+        finder: HourRecourseFinder,
+        realisations: Sequence[Floats],
+        tolerance: float | None = None,
+        over: Callable[[], bool] = never,
+        guides: Mapping[int, tuple[Floats, HourRecourse]] | None = None,
+    ) -> None:
+        """Operations to a tolerance, see `HourRecourseFinder.best`.
+
+        Args:
+            plan: of the day. finder: of its recourses. realisations: T arrays (V_t, U). tolerance, over: of `best`.
+            guides: by period a realisation and what may be done in it, so that something is known whatever the time.
+        """
+        self.plan, self._realisations, self._finder = plan, realisations, finder
+        for t, (realisation, recourse) in (guides or {}).items():
+            finder.guide(plan, t, realisation, recourse)
+        found = [finder.best(plan, t, some, tolerance, over) for t, some in enumerate(realisations)]
+        self.costs = [np.where(each.violations > 0.0, np.inf, each.costs) for each in found]
+        self.violations, self.recourses = [each.violations for each in found], [each.recourse for each in found]
+        self.solved = [np.zeros(len(some), dtype=np.bool_) for some in realisations]
+        self.impossible = [(t, int(v)) for t, each in enumerate(found) for v in np.flatnonzero(each.impossible)]
+        self.schedule_cost = float(finder.evaluator.schedule_costs(plan).sum())
+
+    def solve(self, t: int, v: int) -> None:
+        """Solve the cone program of a realisation and take its recourse if it is better."""
+        if self.solved[t][v]:
+            return
+        self.solved[t][v] = True
+        found = self._finder.best(self.plan, t, self._realisations[t][v : v + 1], 0.0)
+        if found.violations[0] == 0.0 and found.costs[0] < self.costs[t][v]:
+            self.costs[t][v], self.violations[t][v] = found.costs[0], 0.0
+            self.recourses[t].put(np.array([v]), found.recourse)
+
+    def broken(self) -> bool:
+        """Whether in some realisation no operation is known to keep the limits."""
+        return any(bool(np.isinf(costs).any()) for costs in self.costs)
+
+    def recourse(self, choice: Ints | Sequence[int]) -> HourRecourse:
+        """Of a day, by the number of its realisation in every period."""
+        return HourRecourse.of(self.recourses[t].at([int(v)]) for t, v in enumerate(choice))
+
+
+def operation(evaluator: DayEvaluator, plan: DayPlan, realisation: Floats, recourse: HourRecourse) -> Operation:
+    """The operation of a plan on a day (T, U), by exact flow."""
+    costs, violations = evaluator.schedule_costs(plan), np.zeros(len(realisation))
+    for t, row in enumerate(realisation):
+        cost, violation = evaluator.evaluate(plan, t, row[None, :], recourse.at([t]))
+        costs[t], violations[t] = costs[t] + cost[0], violation[0]
+    return Operation(plan, realisation, recourse, costs, violations)

@@ -29,13 +29,12 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.flow_ranges import FlowBox
-from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.network.day import DayPlan
 from openpoint.search.tree import Queue
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import Copy, DayMaster, MasterAnswer, WholeMaster
-from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder, PlanValues, operation
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
-from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
 from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.model.vertices import Vertices, WorstDays, vertices_of
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -149,14 +148,12 @@ def least_violation(
     if answer.x is None:
         return None, None, None
     plan = soft.plan(answer)
-    answers = [finder.best(plan, t, some) for t, some in enumerate(vertices.realisations)]
-    forecast = np.zeros(len(answers), dtype=np.int64)
-    worst = np.array([int(np.argmax(each.violations)) for each in answers])
-    parts = []
-    for choice in (forecast, worst):
-        recourse = HourRecourse.of(each.recourse.at([v]) for each, v in zip(answers, choice, strict=True))
-        parts.append(operation(finder.evaluator, plan, vertices.day(choice), recourse))
-    return plan, parts[0], parts[1]
+    values = PlanValues(plan, finder, vertices.realisations)
+    choices = np.array([[0, int(np.argmax(each))] for each in values.violations]).T
+    forecast, worst = (
+        operation(finder.evaluator, plan, vertices.day(choice), values.recourse(choice)) for choice in choices
+    )
+    return plan, forecast, worst
 
 
 LOST = 1e12
@@ -170,8 +167,6 @@ LESS = 0.9
 """Share of the excess of a vertex over the forecast that is left to it when a further day is sought."""
 MASTER_SHARE = 0.3
 """Share of the gap that the whole numbers of a master may leave open."""
-MARGIN_LEAST = 1e-5
-"""Least share by which limits are tightened where the exact flow breaks them."""
 TIGHTENED_MOST = 10
 """Iterations in which limits may be tightened."""
 DIVIDED_MOST = 1_500
@@ -344,8 +339,8 @@ class _Run:
 
     def _evaluated(self, plan: DayPlan, answer: MasterAnswer) -> tuple[PlanValues, Ints]:
         """Values of a plan, and the choice of its worst day, or of one in which it is worse than the best plan."""
-        values = PlanValues(self.master, answer, plan, self.finder, self.vertices.realisations)
-        values.repair()
+        over, guides = (lambda: True) if self.method.soon else self.deadline.over, self.master.guides(answer)
+        values = PlanValues(plan, self.finder, self.vertices.realisations, math.inf, over, guides)
         while True:
             total, choice = self.worst.of(_finite(values.costs))
             value = values.schedule_cost + total
@@ -388,7 +383,8 @@ class _Run:
             self.days.append(day)
             words.append("copy")
             self._add_further(values, choice)
-        if not words and self._tighten(values):
+        if not words and self.tightened < TIGHTENED_MOST and self.master.tighten(values.violations):
+            self.tightened += 1
             words.append("tightened")
         self._log_line(" + ".join(words) or "no copy")
         return bool(words)
@@ -412,17 +408,6 @@ class _Run:
                 part[v] = part[0] + LESS * (part[v] - part[0])
             choice = self.worst.of(costs)[1]
             self.master.add_day(self.vertices.day(choice))
-
-    def _tighten(self, values: PlanValues) -> bool:
-        """Tighten the limits of periods in which the exact flow breaks those that the relaxation keeps."""
-        excesses = [float(part[np.isfinite(part)].max(initial=0.0)) for part in values.violations]
-        some = [(t, excess) for t, excess in enumerate(excesses) if excess > 0.0]
-        if not some or self.tightened >= TIGHTENED_MOST:
-            return False
-        self.tightened += 1
-        for t, excess in some:
-            self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
-        return True
 
     def _without(self, status: Status) -> DayOutcome:
         """The end where the master has no solution."""

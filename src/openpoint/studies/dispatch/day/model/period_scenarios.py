@@ -40,16 +40,14 @@ from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer, MasterDay, WholeMaster
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
-from openpoint.studies.dispatch.day.model.finder import TOLERANCE, HourRecourseFinder
+from openpoint.studies.dispatch.day.model.finder import TOLERANCE, HourRecourseFinder, PlanValues
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import (
-    MARGIN_LEAST,
     MASTER_SHARE,
     TIGHTENED,
     TIGHTENED_MOST,
     states_of,
 )
-from openpoint.studies.dispatch.day.model.plan_values import PlanValues
 from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation, ScenarioDays
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
@@ -292,13 +290,10 @@ class _Run:
 
     def _evaluated(self, answer: MasterAnswer) -> _Plan:
         """Operations of the plan of a solution on all days, and their risk; inf where limits are broken in some."""
-        values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
         reached = relative_gap(self.lower, self.upper) if math.isfinite(self.upper) else math.inf
         tolerance = max(min(FIRST_TOLERANCE, OF_GAP * reached), min(TOLERANCE, OF_GAP * self.gap))
-        for t in range(len(self.rows)):
-            if not self.deadline.over():  # every future has an operation already, not the best
-                values.improve(t, self.deadline.over, tolerance)
-        values.repair()
+        plan, guides = self.master.plan(answer), self.master.guides(answer)
+        values = PlanValues(plan, self.finder, self.rows, tolerance, self.deadline.over, guides)
         costs = np.column_stack([part[:-1] for part in values.costs])  # the forecast need not keep the limits
         finite = bool(np.isfinite(costs).all())
         value = values.schedule_cost + self.days.weights.worst(costs.sum(axis=1))[0] if finite else math.inf
@@ -312,7 +307,9 @@ class _Run:
             self.alone |= more
             return "limits"
         if not math.isfinite(plan.value):
-            return "tightened" if self._tighten(plan.values) else ""
+            self.tightened += 1
+            tightened = self.master.tighten([part[:-1] for part in plan.values.violations])
+            return "tightened" if tightened and self.tightened <= TIGHTENED_MOST else ""
         assert answer.weights is not None
         rows = np.maximum(answer.weights, 0.0)
         rows = rows / rows.sum()
@@ -327,15 +324,6 @@ class _Run:
             self.groups.vectors.append(vector)
             words.append("probabilities")
         return " + ".join(words)
-
-    def _tighten(self, values: PlanValues) -> bool:
-        """Tighten the limits of periods in which some operation breaks them."""
-        excesses = [float(part[:-1][np.isfinite(part[:-1])].max(initial=0.0)) for part in values.violations]
-        self.tightened += 1
-        for t, excess in enumerate(excesses):
-            if excess > 0.0:
-                self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
-        return self.tightened <= TIGHTENED_MOST and max(excesses) > 0.0
 
     def _without(self, status: Status) -> DayOutcome:
         """The end where the master has no solution."""
