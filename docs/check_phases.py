@@ -4,8 +4,9 @@
 
 PROBLEM is what `openpoint verify GRID CERTIFICATE --export PROBLEM` writes of a grid: compare it with yours. Nothing of
 openpoint is imported; balls, numbers with a radius that holds all rounding, are those of `check_set.py` beside it. What
-is proved is printed: the least loss of all radial states whose voltages lie in the box of the certificate. The theorem
-is M43 of docs/methods.md, whose letters are used here. Losses of single states are those of sweeps in floating point.
+is proved is printed: the least loss of all radial states whose voltages lie in the box of the certificate. The theorems
+are M43 and M47 of docs/methods.md, whose letters are used here. Losses of single states are those of sweeps in
+floating point.
 """
 
 import cmath
@@ -13,6 +14,7 @@ import gzip
 import json
 import math
 import sys
+from itertools import product
 from math import isqrt
 from pathlib import Path
 
@@ -116,7 +118,6 @@ class Grid:
         least, most, turn = box
         down, up = math.radians(120.0 - turn), math.radians(120.0 + turn)
         self.between = least * 2 * math.sin(down / 2) * (1 - 1e-12), most * 2 * math.sin(up / 2) * (1 + 1e-12)
-        self.cross = least**2 * math.sin(up) * (1 - 1e-12), most**2 * math.sin(max(down, math.pi / 2)) * (1 + 1e-12)
         self.radius = (
             self.disc(most / least, math.radians(turn)) if any(each["back"] >= 0 for each in self.loads) else 0.0
         )
@@ -358,49 +359,25 @@ class Grid:
         return found
 
     def greatest(self, a, has):
-        """At least vᴴ A v over the box: the least of three bounds."""
-        least, most = exact(self.box[0] ** 2 * (1 - 1e-12)), exact(self.box[1] ** 2 * (1 + 1e-12)) + 1
-        best = None
-        for trial in ROUND:
-            w = [[a[i][j] if i in has and j in has else ZERO for j in ROUND] for i in ROUND]
-            value = 0
-            for j, k in ((0, 1), (0, 2), (1, 2)) if trial else ():
-                c = w[j][k].re
-                if {j, k} <= has and (c > 0 or trial == 2):
-                    for x, y, by in ((j, k, -c), (k, j, -c), (j, j, c), (k, k, c)):
-                        w[x][y] = w[x][y] + Ball(by)
-                    edge = self.between[0] ** 2 * (1 - 1e-12) if c > 0 else self.between[1] ** 2 * (1 + 1e-12)
-                    value -= (c * exact(edge) >> BITS) - 2
-                    if trial == 2:
-                        turn = 2 * w[j][k].im * (-1 if k - j == 2 else 1)
-                        value += (turn * exact(self.cross[1] if turn > 0 else self.cross[0]) >> BITS) + 2
-                        w[j][k] = w[k][j] = ZERO
-            t = [high(w[i][i]) for i in ROUND] if trial == 2 else self.diagonal(w, has)
-            for j in has:
-                value += (t[j] * (most if t[j] >= 0 else least) >> BITS) + 2 + abs(t[j] >> BITS - 4)
-            best = value if best is None else min(best, value)
-        return best
-
-    @staticmethod
-    def diagonal(w, has):
-        t = []
-        for i in ROUND:
-            own = sum((w[i][j] * THIRDS[j] for j in ROUND), ZERO) * THIRDS[i].conj()
-            t.append(own.re if i in has else 0)
-        rest = [[w[i][j] - (Ball(t[i]) if i == j else ZERO) for j in ROUND] for i in ROUND]
-        least = min(rest[i][i].re for i in has)
-        for i in ROUND:
-            if i not in has:
-                rest[i][i] = Ball(least)
-        few, more = 0, 3 * norm(rest)
-        while more - few > 2 + (more >> 40):
-            middle = (few + more) // 2
-            shifted = [[(Ball(middle) if i == j else ZERO) - rest[i][j] for j in ROUND] for i in ROUND]
-            if all(low(each) > 0 for each in determinants(shifted)):
-                more = middle
-            else:
-                few = middle
-        return [each + more for each in t]
+        """At least vᴴ A v over the box (M47), in floating point: 1e-11 of all sizes is added for its rounding."""
+        at, n, (low, high, turn) = sorted(has), len(has), self.box
+        w = [[THIRDS[j].conj() * a[j][k] * THIRDS[k] for k in at] for j in at]
+        size, off = (sum(part(z) for row in w for z in row) / ONE for part in (Ball.size, lambda z: z.rad))
+        own = range(n)
+        w = [[complex(w[j][k].re + w[k][j].re, w[j][k].im - w[k][j].im) / (2 * ONE) for k in own] for j in own]
+        t, s = [sum(row).real for row in w], [sum(row).imag for row in w]
+        rest = [[w[j][k] - (t[j] if j == k else 0) + 1j * (s[k] - s[j]) / n for k in own] for j in own]
+        trace, square = sum(rest[j][j].real for j in own), sum(abs(z) ** 2 for row in rest for z in row)
+        most = max(trace / 2 + math.sqrt(max(square / 2 - trace**2 / 4, 0.0) + 1e-14 * size**2), 0.0)
+        least, sine = -most * (n - 1) / n, math.sin(math.radians(turn / 2))
+        angles = 4 * (n - 1) / n * sine * (most * sine + max(s) - min(s))
+        best = max(
+            sum(max(t[j], least) * x[j] ** 2 + most / n * sum((x[j] - x[k]) ** 2 for k in range(j)) for j in own)
+            + angles * max(x) ** 2
+            for x in product((low, high), repeat=n)
+        )
+        value = best + sum(min(each - least, 0.0) for each in t) * low**2
+        return exact(value + (1e-11 * (size + most) + off) * high**2) + 2
 
     def least(self, status):
         """The least loss and price, kW, of all radial states of a node, one by one."""

@@ -294,7 +294,7 @@ def test_lines_in_the_place_of_what_loads_draw_are_valid_in_the_whole_box(low: f
     tried = 0
     for d, back in enumerate(blocks.back.tolist()):
         size = 1.0 if back < 0 else np.sqrt(3.0)
-        ends = (box.v_min, box.v_max) if back < 0 else box.row[2:4] / size
+        ends = (box.v_min, box.v_max) if back < 0 else box.row[6:8] / size
         u = np.linspace(*ends, 5001)
         least, most, rated = blocks.low[d], blocks.high[d], blocks.rated[d]
         # OpenDSS: constant below half of the rated voltage and above the band as an impedance, linear between

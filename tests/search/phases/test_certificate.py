@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import openpoint
+from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.compiled.jit import compiled
 from openpoint.grid import Grid
-from openpoint.search.phases.bound import squares_for
+from openpoint.search.phases.bound import _greatest, squares_for
 from openpoint.search.phases.certificate import problem_text
 from openpoint.search.phases.flow import UNDECIDED, trees_for
+from openpoint.search.phases.model import box_rows
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import balanced
 from openpoint.search.phases.proof import Checker, Nodes
@@ -334,3 +339,32 @@ def test_words_for_states_are_those_of_the_search() -> None:
         proof.UNDECIDED,
         proof.LOOP,
     )
+
+
+@compiled
+def greatest(a: Complexes, has: Bools, box: Floats, room: Complexes, top: Floats) -> float:
+    return float(_greatest(a, has, 0, box, room, top))
+
+
+def test_no_voltages_in_a_box_have_more_than_the_sup_at_a_top() -> None:
+    """Both codes, at voltages at random and at the ends of all ranges (docs/methods.md M47)."""
+    close, ends = 0, np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=3)))
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        has = np.array([[(1, 1, 1), (1, 1, 1), (1, 1, 0), (1, 0, 1), (0, 1, 0)][rng.integers(5)]], dtype=np.bool_)
+        a = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+        a = np.where(has.T & has, a + a.conj().T + np.diag(rng.normal(size=3) * rng.integers(10)), 0.0)
+        low, turn = rng.uniform(0.4, 1.0, (1, 3)), float(rng.choice([0.01, 3.0, 12.0, 80.0, 90.0]))
+        box = box_rows(low, low + rng.uniform(0.0, 0.5, (1, 3)), np.array([turn]))
+        found = greatest(a, has, box[0], np.zeros((4, 3, 3), dtype=np.complex128), np.zeros(3))
+        checker = object.__new__(Checker)
+        object.__setattr__(checker, "blocks", SimpleNamespace(has=has, box=box))
+        checked = checker._greatest(a[None], np.array([0]))[0]
+        assert found == pytest.approx(checked, rel=1e-6, abs=1e-6)
+        part = np.concatenate([rng.random((1000, 3)), rng.integers(0, 2, (1000, 3)).astype(float)])
+        way = np.concatenate([rng.uniform(-1.0, 1.0, (1000, 3)), ends[rng.integers(0, len(ends), 1000)]]) / 2.0
+        v = (low + part * (box[:, 3:6] - low)) * np.exp(1j * np.radians(turn * way - 120.0 * np.arange(3))) * has
+        most = np.einsum("pj,jk,pk->p", v.conj(), a, v).real.max()
+        assert most <= min(found, checked) + 1e-9
+        close += found - most < 0.05 * np.abs(a).sum()
+    assert close > 150

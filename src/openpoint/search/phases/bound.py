@@ -19,9 +19,11 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.compiled.jit import inlined
 from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, V_LOW, Trees, forest, share_of
-from openpoint.search.phases.matrices import invert_positive, most_eigenvalue, multiply, multiply_adjoint
+from openpoint.search.phases.matrices import invert_positive, multiply, multiply_adjoint
 from openpoint.search.phases.model import Blocks
 
+MOST_TURN = 90.0
+"""Degrees by which the angle between two phases may differ from 120: beyond, there is no bound at tops."""
 SAME = 1e-9
 """Relative distance from an end of a band of voltages, where the share of a load jumps: both sides count."""
 
@@ -75,7 +77,9 @@ def squares_for(blocks: Blocks) -> Squares:
 def _radii(blocks: Blocks) -> Floats:
     """(L) of the discs of loads between phases."""
     found, pair = np.zeros(len(blocks.bus)), blocks.back >= 0
-    kinds, which = np.unique(blocks.box[blocks.bus[pair]][:, [0, 1, 6]], axis=0, return_inverse=True)
+    box = blocks.box[blocks.bus[pair]]
+    sides = box[:, :3].min(axis=1), box[:, 3:6].max(axis=1), box[:, 8]
+    kinds, which = np.unique(np.column_stack(sides), axis=0, return_inverse=True)
     found[pair] = np.array([_radius(high / low, math.radians(turn)) for low, high, turn in kinds])[which]
     return found
 
@@ -232,7 +236,7 @@ def _loads(blocks: Blocks, h: Complexes, v: Complexes, found: Squares) -> float:
         box = blocks.box[b]
         if k < 0:
             c = (h[b, j] * blocks.power[d]).real
-            support(blocks, d, c, box[0], box[1], abs(v[b, j]), found.line[d])
+            support(blocks, d, c, box[j], box[3 + j], abs(v[b, j]), found.line[d])
             found.constant[b] += c * found.line[d, 0]
             found.a[b, j, j] -= c * found.line[d, 1]
             continue
@@ -240,7 +244,7 @@ def _loads(blocks: Blocks, h: Complexes, v: Complexes, found: Squares) -> float:
         c = ((0.5 * (h[b, j] + h[b, k]) + half * found.centre[d]) * blocks.power[d]).real
         c -= abs(half) * abs(blocks.power[d]) * found.radius[d]
         root = math.sqrt(3.0)
-        support(blocks, d, c, box[2] / root, box[3] / root, abs(v[b, j] - v[b, k]) / root, found.line[d])
+        support(blocks, d, c, box[6] / root, box[7] / root, abs(v[b, j] - v[b, k]) / root, found.line[d])
         found.constant[b] += c * found.line[d, 0]
         part = c * found.line[d, 1] / 3.0
         found.a[b, j, j] -= part
@@ -327,71 +331,58 @@ def lower(blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: T
                 for j in range(3):
                     total -= (blocks.held[b, i].conjugate() * found.a[b, i, j] * blocks.held[b, j]).real
         else:
-            total -= _greatest(found.a[b], blocks.has, b, blocks.box[b], found.room[0], found.top[b])
+            total -= _greatest(found.a[b], blocks.has, b, blocks.box[b], found.room, found.top[b])
     return total
 
 
 @inlined
-def _greatest(a: Complexes, has: Bools, b: int, box: Floats, w: Complexes, top: Floats) -> float:
-    """At least vᴴ A v over the box at a bus; top: the magnitudes there. The least of three bounds.
+def _greatest(a: Complexes, has: Bools, b: int, box: Floats, room: Complexes, top: Floats) -> float:
+    """At least vᴴ A v over the box at a bus; top: the magnitudes there (docs/methods.md M47).
 
-    0: diag(t) ≥ A, tight at balanced voltages. 1: the same with positive couplings bounded by |v_j − v_k|. 2: entry by
-    entry, real and imaginary parts of couplings at the worse ends of their ranges.
+    With A turned by the nominal angles, t + j s its row sums, and λ the largest eigenvalue of the rest across
+    (1, 1, 1): Σ t |v|² + λ / n Σ (|v_j| − |v_k|)² and what angles add, greatest at ends of ranges of magnitudes.
     """
-    best = math.inf
-    for trial in range(3):
-        rest = 0.0
-        for i in range(3):
-            for j in range(3):
-                w[i, j] = a[i, j] if has[b, i] and has[b, j] else 0j
-            w[i, i] = w[i, i].real + 0j
-        if trial > 0:
-            for j in range(3):
-                for k in range(j + 1, 3):
-                    c = 0.5 * (w[j, k] + w[k, j].conjugate()).real
-                    if not (has[b, j] and has[b, k]) or (trial == 1 and c <= 0.0):
-                        continue
-                    w[j, k] -= c
-                    w[k, j] -= c
-                    w[j, j] += c
-                    w[k, k] += c
-                    rest -= c * box[2] ** 2 if c > 0.0 else c * box[3] ** 2
-                    if trial == 2:
-                        turn = 2.0 * w[j, k].imag * (-1.0 if k - j == 2 else 1.0)
-                        rest += turn * (box[5] if turn > 0.0 else box[4])
-                        w[j, k] = w[k, j] = 0j
-        t0, t1, t2 = w[0, 0].real, w[1, 1].real, w[2, 2].real
-        if trial < 2:
-            t0, t1, t2 = _diagonal(has, b, w)
-        value = rest
+    if box[8] > MOST_TURN:
+        return math.inf
+    half, n, size = math.sqrt(0.75), 0, 0.0
+    w, row = room[0], room[1, 0]
+    for j in range(3):
+        row[j] = 0j
+        n += 1 if has[b, j] else 0
+        for k in range(3):
+            turn = 1.0 + 0j if j == k else complex(-0.5, -half) if (k - j) % 3 == 1 else complex(-0.5, half)
+            w[j, k] = 0.5 * turn * (a[j, k] + a[k, j].conjugate()) if has[b, j] and has[b, k] else 0j
+            row[j] += w[j, k]
+            size += abs(w[j, k])
+    low, high = math.inf, -math.inf
+    trace = norm = 0.0  # of two eigenvalues at most, whose squares sum to that of the norm
+    for j in range(3):
+        if has[b, j]:
+            low, high = min(low, row[j].imag), max(high, row[j].imag)
+            w[j, j] -= row[j].real
+            trace += w[j, j].real
+            for k in range(3):
+                if has[b, k]:
+                    w[j, k] += complex(0.0, (row[k].imag - row[j].imag) / n)
+                    norm += w[j, k].real ** 2 + w[j, k].imag ** 2
+    most = max(0.5 * trace + math.sqrt(max(0.5 * norm - 0.25 * trace * trace, 0.0) + 1e-14 * size * size), 0.0)
+    least, sine = -most * (n - 1) / n, math.sin(math.radians(0.5 * box[8]))
+    angles = 4.0 * (n - 1) / n * sine * (most * sine + high - low)
+    best = -math.inf
+    for corner in range(8):
+        value = longest = 0.0
         for j in range(3):
-            t = t0 if j == 0 else t1 if j == 1 else t2
+            x = box[j + 3 * ((corner >> j) & 1)]
             if has[b, j]:
-                value += t * (box[1] ** 2 if t >= 0.0 else box[0] ** 2)
-        if value < best:
+                t = row[j].real
+                value += max(t, least) * x * x + min(t - least, 0.0) * box[j] * box[j]
+                longest = max(longest, x)
+                for k in range(j):
+                    if has[b, k]:
+                        value += most / n * (x - box[k + 3 * ((corner >> k) & 1)]) ** 2
+        value += angles * longest * longest
+        if value > best:
             best = value
             for j in range(3):
-                t = t0 if j == 0 else t1 if j == 1 else t2
-                top[j] = box[1] if t >= 0.0 else box[0]
+                top[j] = box[j + 3 * ((corner >> j) & 1)]
     return best
-
-
-@inlined
-def _diagonal(has: Bools, b: int, w: Complexes) -> tuple[float, float, float]:
-    """A diagonal ≥ w in the sense of Loewner; w is lost."""
-    half = math.sqrt(0.75)
-    behind, ahead = complex(-0.5, half), complex(-0.5, -half)
-    size = abs(w[0, 0]) + abs(w[1, 1]) + abs(w[2, 2])
-    t0 = (w[0, 0] + w[0, 1] * ahead + w[0, 2] * behind).real if has[b, 0] else 0.0
-    t1 = (w[1, 0] * behind + w[1, 1] + w[1, 2] * ahead).real if has[b, 1] else 0.0
-    t2 = (w[2, 0] * ahead + w[2, 1] * behind + w[2, 2]).real if has[b, 2] else 0.0
-    least = math.inf
-    for j in range(3):
-        w[j, j] -= t0 if j == 0 else t1 if j == 1 else t2
-        if has[b, j]:
-            least = min(least, w[j, j].real)
-    for j in range(3):
-        if not has[b, j]:
-            w[j, j] = least + 0j
-    more = max(most_eigenvalue(w), 0.0) + 1e-13 * size
-    return t0 + more, t1 + more, t2 + more

@@ -20,7 +20,7 @@ from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, balanced, core_of, loaded, undecided
 from openpoint.search.phases.states import AllStates, graph_for, probe, propagate, states_left
-from openpoint.search.phases.tree import FEW, MARGIN, ROOT_ROUNDS, ROUNDS, Flows, Price, free_of_charge
+from openpoint.search.phases.tree import FEW, MARGIN, ROOT_ROUNDS, ROUNDS, Flows, Price, free_of_charge, priority_of
 from openpoint.search.tree import Queue
 from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.workers.pool import never
@@ -61,7 +61,7 @@ class FuturesTree:
     def __init__(self, cores: Sequence[Core], risk: ProbabilitySet, cutoff: float, price: Price) -> None:
         self.each, self.risk, self.cutoff, self.price = [core.blocks for core in cores], risk, cutoff, price
         self.blocks = first = self.each[0]
-        self.priority = np.argsort(-first.has.sum(axis=1), kind="stable")
+        self.priority = priority_of(cores[0])
         self.nodes = self.swept = self.left = 0
         self._tools = [(trees_for(each), squares_for(each), pattern_for(each)) for each in self.each]
         self._graph = graph_for(first)

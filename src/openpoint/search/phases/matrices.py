@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from openpoint.arrays import Complexes
 from openpoint.compiled.jit import inlined
 
@@ -43,19 +41,3 @@ def invert_positive(m: Complexes, out: Complexes) -> bool:
     out[2, 1] = (e * d.conjugate() - a * f) * q
     out[0, 1], out[0, 2], out[1, 2] = out[1, 0].conjugate(), out[2, 0].conjugate(), out[2, 1].conjugate()
     return True
-
-
-@inlined
-def most_eigenvalue(w: Complexes) -> float:
-    """At least the largest eigenvalue of a Hermitian matrix."""
-    a, b, c = w[0, 0].real, w[1, 1].real, w[2, 2].real
-    mean = (a + b + c) / 3.0
-    d, e, f = w[1, 0], w[2, 0], w[2, 1]
-    dd, ee, ff = d.real**2 + d.imag**2, e.real**2 + e.imag**2, f.real**2 + f.imag**2
-    a, b, c = a - mean, b - mean, c - mean
-    p = math.sqrt((a * a + b * b + c * c + 2.0 * (dd + ee + ff)) / 6.0)
-    if p < 1e-300:
-        return float(mean)
-    det = a * b * c + 2.0 * (d.conjugate() * f.conjugate() * e).real - a * ff - b * ee - c * dd
-    r = min(1.0, max(-1.0, det / (2.0 * p * p * p)))
-    return float(mean + 2.0 * p * math.cos(math.acos(r) / 3.0) + 1e-7 * p + 1e-15 * abs(mean))

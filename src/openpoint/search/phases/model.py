@@ -50,13 +50,14 @@ class Box:
 
     @staticmethod
     def over(rows: Floats) -> Box:
-        """The least one that holds those of some buses (n, 7)."""
-        return Box(float(rows[:, 0].min()), float(rows[:, 1].max()), float(rows[:, 6].max()))
+        """The least one that holds those of some buses (n, 9)."""
+        return Box(float(rows[:, :3].min()), float(rows[:, 3:6].max()), float(rows[:, 8].max()))
 
     @property
     def row(self) -> Floats:
-        """(7) as `box_rows`."""
-        return np.asarray(box_rows(*(np.array([each]) for each in (self.v_min, self.v_max, self.turn)))[0])
+        """(9) as `box_rows`."""
+        low, high = (np.full((1, 3), each) for each in (self.v_min, self.v_max))
+        return np.asarray(box_rows(low, high, np.array([self.turn]))[0])
 
     def holds(self, v: Complexes, present: Bools) -> bool:
         """Whether the (n, 3) voltages of the phases that are `present` lie in it."""
@@ -70,11 +71,10 @@ class Box:
 
 
 def box_rows(v_min: Floats, v_max: Floats, turn: Floats) -> Floats:
-    """(n, 7) v_min, v_max, ranges of |v_j − v_k| and of Im(v_j conj v_k) in the order of the phases, and turn."""
+    """(n, 9) v_min and v_max (n, 3), range of |v_j − v_k|, and turn."""
     low, high = (np.radians(120.0 + sign * turn) for sign in (-1.0, 1.0))
-    sizes = v_min * 2.0 * np.sin(low / 2.0), v_max * 2.0 * np.sin(high / 2.0)
-    areas = v_min**2 * np.sin(high), v_max**2 * np.sin(np.maximum(low, math.pi / 2.0))
-    return np.column_stack([v_min, v_max, *sizes, *areas, turn])
+    sizes = v_min.min(axis=1) * 2.0 * np.sin(low / 2.0), v_max.max(axis=1) * 2.0 * np.sin(high / 2.0)
+    return np.column_stack([v_min, v_max, *sizes, turn])
 
 
 EVERYWHERE = Box(0.0, math.inf, 180.0)
@@ -141,7 +141,7 @@ class Blocks(NamedTuple):
         bus, phase, back: (L) where a load is; back: phase of its other end, −1 the neutral.
         power, degree: (L) at nominal voltage. low, high, rated: (L) its band and rated voltage, per unit. outer: (L) 1
             where it is a load of constant current outside of its band, else 0.
-        box: (n, 7) of every bus, see `box_rows`. hung: pieces that are left out, by what they add to the bound.
+        box: (n, 9) of every bus, see `box_rows`. hung: pieces that are left out, by what they add to the bound.
     """
 
     fr: Ints
@@ -192,7 +192,7 @@ class PhaseModel:
     loads_kva: Complexes | None = None
 
     def within(self, box: Box | Floats) -> PhaseModel:
-        """The same for the states in another box, or in one of each bus (n, 7)."""
+        """The same for the states in another box, or in one of each bus (n, 9)."""
         whole = box if isinstance(box, Box) else Box.over(box)
         made = _demand(self.grid, self.network, whole, self.loads_kva)
         rows = made["box"] if isinstance(box, Box) else box

@@ -8,6 +8,7 @@ E = K − 2 M X, it is ¼ Kᴴ M⁻¹ K ≤ herm(Xᴴ K) − Xᴴ M X + |E|² / 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -365,7 +366,9 @@ class Checker:
         blocks = self.blocks
         pair, box = blocks.back >= 0, blocks.box[blocks.bus]
         root = np.sqrt(3.0)
-        low, high = np.where(pair, box[:, 2] / root, box[:, 0]), np.where(pair, box[:, 3] / root, box[:, 1])
+        row = np.arange(len(pair))
+        low = np.where(pair, box[:, 6] / root, box[row, blocks.phase])
+        high = np.where(pair, box[:, 7] / root, box[row, 3 + blocks.phase])
         inner, outer, rated = blocks.low, blocks.high, blocks.rated
         with np.errstate(all="ignore"):
             least = inner / rated
@@ -398,44 +401,31 @@ class Checker:
         return np.where((u >= low) & (u <= high), u**degree, rated**degree * beyond)
 
     def _greatest(self, a: Complexes, bus: Ints) -> Floats:
-        """(P) at least vᴴ A v over the box at buses: the least of three bounds, see `bound`."""
+        """(P) at least vᴴ A v over the box at buses, see `bound`."""
         has, box = self.blocks.has[bus], self.blocks.box[bus]
-        best = np.full(len(bus), np.inf)
-        for trial in range(3):
-            w = np.where(has[:, :, None] & has[:, None, :], a, 0.0)
-            rest, spent = np.zeros(len(bus)), np.zeros(len(bus))
-            for j, k in ((0, 1), (0, 2), (1, 2)) if trial else ():
-                c = w[:, j, k].real
-                c = np.where(has[:, j] & has[:, k] & ((c > 0.0) | (trial == 2)), c, 0.0)
-                for row, column, by in ((j, k, -c), (k, j, -c), (j, j, c), (k, k, c)):
-                    w[:, row, column] += by
-                far = np.where(c > 0.0, c * box[:, 2] ** 2, c * box[:, 3] ** 2)
-                rest, spent = rest - far, spent + np.abs(far)
-                if trial == 2:
-                    turn = 2.0 * w[:, j, k].imag * (-1.0 if k - j == 2 else 1.0)
-                    more = turn * np.where(turn > 0.0, box[:, 5], box[:, 4])
-                    rest, spent = rest + more, spent + np.abs(more)
-                    w[:, j, k] = w[:, k, j] = 0.0
-            t = np.diagonal(w, axis1=1, axis2=2).real if trial == 2 else _diagonal(w, has)
-            part = np.where(has, t * np.where(t >= 0.0, box[:, [1]] ** 2, box[:, [0]] ** 2), 0.0)
-            size = spent + np.abs(part).sum(axis=1) + _norm(w) * box[:, 1] ** 2
-            best = np.minimum(best, rest + part.sum(axis=1) + (256 * UNIT) * size)
-        return best
-
-
-def _diagonal(w: Complexes, has: Bools) -> Floats:
-    """(P, 3) diagonals that are ≥ w in the sense of Loewner, tight at balanced voltages."""
-    v = np.exp(-2j * np.pi / 3.0 * np.arange(3))
-    t = np.where(has, ((w @ v) * np.conj(v)).real, 0.0)
-    rest = w - t[:, :, None] * np.eye(3)
-    own = np.diagonal(rest, axis1=1, axis2=2).real
-    least = np.where(has, own, np.inf).min(axis=1)
-    rest = rest + np.where(has, 0.0, (least - 0.0)[:, None])[:, :, None] * np.eye(3)
-    size = _norm(w) + np.abs(t).sum(axis=1)
-    most = np.maximum(np.linalg.eigvalsh(rest).max(axis=1), 0.0) + 1e-11 * size + 1e-300
-    sure = _is_positive(Ball(most[:, None, None] * np.eye(3) - rest, (64 * UNIT) * size))
-    rows = np.abs(rest).sum(axis=2).max(axis=1) * (1.0 + 64 * UNIT) + (64 * UNIT) * size
-    return np.asarray(t + np.where(sure, most, rows)[:, None])
+        v, n = np.exp(-2j * np.pi / 3.0 * np.arange(3)), has.sum(axis=1)
+        both: Bools = has[:, :, None] & has[:, None, :]
+        w = np.where(both, np.conj(v)[:, None] * (a + np.conj(np.swapaxes(a, 1, 2))) / 2.0 * v, 0.0)
+        size, sums = _norm(w), w.sum(axis=2)
+        t, s = sums.real, sums.imag
+        rest = w - t[:, :, None] * np.eye(3)
+        rest += np.where(both, 1j * (s[:, None, :] - s[:, :, None]) / n[:, None, None], 0.0)
+        trace = np.einsum("pjj->p", rest).real  # of two eigenvalues at most, whose squares sum to that of the norm
+        apart = np.maximum(_norm(rest) ** 2 / 2.0 - trace**2 / 4.0, 0.0) + (64 * UNIT) * size**2
+        most = np.maximum(trace / 2.0 + np.sqrt(apart), 0.0)
+        spread = np.where(has, s, -np.inf).max(axis=1) - np.where(has, s, np.inf).min(axis=1)
+        sine = np.sin(np.radians(box[:, 8] / 2.0))
+        angles = 4.0 * (n - 1) / n * sine * (most * sine + spread)
+        clipped = np.where(has, np.maximum(t, (-most * (n - 1) / n)[:, None]), 0.0)
+        best, low, high = np.full(len(bus), -np.inf), box[:, :3], box[:, 3:6]
+        for corner in itertools.product((False, True), repeat=3):
+            x = np.where(np.array(corner), high, low)
+            apart = np.where(both, x[:, :, None] - x[:, None, :], 0.0)
+            value = (clipped * x**2).sum(axis=1) + most / n * (apart**2).sum(axis=(1, 2)) / 2.0
+            best = np.maximum(best, value + angles * np.where(has, x, 0.0).max(axis=1) ** 2)
+        total = best + ((t - clipped) * low**2).sum(axis=1)
+        total = total + (1024 * UNIT) * (size + most) * (high**2).max(axis=1)
+        return np.where(box[:, 8] <= 90.0, total, np.inf)
 
 
 def _radii(blocks: Blocks) -> Floats:
@@ -445,7 +435,9 @@ def _radii(blocks: Blocks) -> Floats:
     at most its slope 2 / |1 − z|² times half of their distance.
     """
     found, middle, points = dict[tuple[float, ...], float](), np.exp(2j * np.pi / 3.0), 8000
-    rows = [tuple(row) for row in blocks.box[blocks.bus][:, [0, 1, 6]].tolist()]
+    box = blocks.box[blocks.bus]
+    sides = box[:, :3].min(axis=1), box[:, 3:6].max(axis=1), box[:, 8]
+    rows = [tuple(row) for row in np.column_stack(sides).tolist()]
     for low, high, turn in set(rows):
         ratio, span, t = high / low, np.radians(turn), np.linspace(0.0, 1.0, points)
         sizes = 1.0 / ratio + t * (ratio - 1.0 / ratio)

@@ -141,6 +141,11 @@ def _path(blocks: Blocks, edge: Ints, way: Ints, bus: int) -> list[int]:
     return found
 
 
+def priority_of(core: Core) -> Ints:
+    """(n) buses in the order in which they become tops: with most phases, and of these with the highest voltages."""
+    return np.lexsort((-np.abs(core.v).max(axis=1), -core.blocks.has.sum(axis=1)))
+
+
 class PhaseTree:
     """The nodes: states of branches of the core and multipliers of the bound; see `openpoint.search.tree.Tree`.
 
@@ -159,7 +164,7 @@ class PhaseTree:
         """`ranges`: limits; states that break them in each flow near that of the core are left out."""
         blocks = core.blocks
         self.blocks, self.cutoff, self.nodes, self.price = blocks, cutoff, 0, price
-        self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+        self.priority = priority_of(core)
         self._trees, self._squares = trees_for(blocks), squares_for(blocks)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._probed = self._fixed = 0
@@ -308,7 +313,7 @@ BEYOND, GRAIN = 0.02, 0.01
 
 
 def box_around(v: Complexes, present: Bools, boxes: Floats, margin: float = BEYOND) -> Floats:
-    """The box of each bus (n, 7), widened so that (n, 3) voltages lie in it with a margin (degrees: 100 times as many).
+    """The box of each bus (n, 9), widened so that (n, 3) voltages lie in it with a margin (degrees: 100 times as many).
 
     What is widened ends at multiples of `GRAIN`, so that boxes are few.
     """
@@ -317,12 +322,12 @@ def box_around(v: Complexes, present: Bools, boxes: Floats, margin: float = BEYO
         both = present[:, j] & present[:, k]
         far = np.abs(np.degrees(np.angle(v[both, j] * np.conj(v[both, k]))) - 120.0)
         turn[both] = np.maximum(turn[both], far)
-    least = GRAIN * np.floor((np.where(present, size, np.inf).min(axis=1) - margin) / GRAIN)
-    most = GRAIN * np.ceil((np.where(present, size, 0.0).max(axis=1) + margin) / GRAIN)
+    least = GRAIN * np.floor((np.where(present, size, np.inf) - margin) / GRAIN)
+    most = GRAIN * np.ceil((np.where(present, size, 0.0) + margin) / GRAIN)
     return box_rows(
-        np.fmin(boxes[:, 0], np.maximum(least, 0.01)),  # where there is no flow under a demand: as it was
-        np.fmax(boxes[:, 1], most),
-        np.fmax(boxes[:, 6], np.where(turn > 0.0, np.ceil(turn + 100.0 * margin), 0.0)),
+        np.fmin(boxes[:, :3], np.maximum(least, 0.01)),  # where there is no flow under a demand: as it was
+        np.fmax(boxes[:, 3:6], most),
+        np.fmax(boxes[:, 8], np.where(turn > 0.0, np.ceil(turn + 100.0 * margin), 0.0)),
     )
 
 

@@ -94,7 +94,7 @@ def for_phases(method: TopologySearch) -> TopologySearch:
 
 
 Begun = tuple[Floats, list[Core], States]
-"""The boxes of buses (n, 7), the cores under each demand, and the state (m) around which they are made."""
+"""The boxes of buses (n, 9), the cores under each demand, and the state (m) around which they are made."""
 
 
 @dataclass
