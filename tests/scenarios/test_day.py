@@ -555,9 +555,8 @@ def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
         ("line 4, future 'b', period 'noon'", "load", "'many' is not a number"),
         ("line 5, future 'b', period 'night'", "period", "the day has no period 'night'"),
         ("line 5, future 'b', period 'night'", "solar", "value is missing"),
-        ("line 4, future 'b', period 'noon'", "probability", "the probability is negative"),
-        ("line 5, future 'b', period 'night'", "probability", "the probability is negative"),
-        ("", "probability", "the probabilities of the 2 futures sum to -0.1, not to 1"),
+        ("line 4, future 'b', period 'noon'", "probability", "the probability is not between 0 and 1"),
+        ("line 5, future 'b', period 'night'", "probability", "the probability is not between 0 and 1"),
         ("future 'a'", "period", "no rows for 1 of 2 periods: 'evening'"),
         ("future 'b'", "period", "no rows for 1 of 2 periods: 'evening'"),
     }
