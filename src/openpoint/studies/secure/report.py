@@ -161,7 +161,7 @@ def _cards(result: SecureResult) -> m.Cards:
     restored = f"{counts['restored']} of {tied}"
     shown = [
         m.Card("Faults restored by ties", restored, ("of those with a tie to what is cut off",)),
-        m.Card("No tie", str(counts["no tie"]), ("faults whose part no open branch leads to",)),
+        m.Card("No tie", str(counts["no tie"]), ("faults whose part no open branch joins to what is fed",)),
     ]
     if result.saidi_h_per_year is not None and result.saifi_per_year is not None:
         minutes = f"{60.0 * result.saidi_h_per_year:.1f} min"

@@ -50,14 +50,12 @@ def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
     restores most is taken, then that of fewest ties and of least loss. Generation inside a part is no source. Where one
     tie a part does not do, more may be closed and others opened. Whether any radial state at all restores all that a
     path leads to is the column `restorable`; it does not depend on the state asked about. Ties are tried in any case,
-    also where the time is up.
+    also where the time is up. Of a grid of phases a, b, c OpenDSS evaluates the states, and taps stay.
 
     Raises:
-        InputError: the grid has faults, a state that is not radial or has no power flow; a name that
-            is unknown; faults of the reliability data.
+        InputError: the grid has faults, a state that is not radial or has no power flow; a name that is unknown; faults
+            of the reliability data.
         OptionError: options that make no sense.
-
-    Of a grid of phases a, b, c OpenDSS evaluates the states, and taps stay.
 
     SAIFI, SAIDI and CAIDI are those of IEEE Std 1366.
     """
