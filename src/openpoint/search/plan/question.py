@@ -92,8 +92,10 @@ class Moves:
         conductors = kept[net.conductor_branch]
         part = components(net.n_terminals, net.terminal_fr[conductors], net.terminal_to[conductors])
         self._count = int(part.max(initial=-1)) + 1
-        ends = np.stack([net.conductor_branch, part[net.terminal_fr], part[net.terminal_to]], axis=1).tolist()
-        self._pairs = [sorted({(fr, to) for b, fr, to in ends if b == e}) for e in branches.tolist()]
+        pairs: dict[int, set[tuple[int, int]]] = {e: set() for e in branches.tolist()}
+        for k in np.flatnonzero(operated[net.conductor_branch]).tolist():
+            pairs[int(net.conductor_branch[k])].add((int(part[net.terminal_fr[k]]), int(part[net.terminal_to[k]])))
+        self._pairs = [sorted(pairs[e]) for e in branches.tolist()]
         self._part_of = part
         self._kept = kept
         self._load_kw = np.bincount(part, question.load_kw, self._count).tolist()
