@@ -1,4 +1,4 @@
-"""Limits, loading and voltages of the states of a switch plan, by exact AC power flow."""
+"""Limits, loading and voltages of states, by exact AC power flow: those of a switch plan, and those after faults."""
 
 from __future__ import annotations
 
@@ -26,24 +26,48 @@ CELLS = 2_000_000
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of a state.
+    """Figures of a state, or of a part of it.
 
     Attributes:
         excess: the largest share by which a limit is exceeded, 0 where all are kept; inf without a power flow.
         worst: what exceeds its limit most, `voltage low`, `voltage high` or `current`, and its number; "" where none.
-        loading: largest share of a rating, and the number of its branch; 0 and -1 where there are no ratings.
-        v_min: lowest voltage of a bus with supply, pu, and the number of the bus.
-        strain: what a plan keeps low: the loading, or without ratings the drop of the lowest voltage from 1 pu.
+        loading: largest share of a rating, and the number of its branch; -inf and -1 where there is none.
+        v_min: lowest voltage of a bus with supply, pu, and the number of the bus; inf and -1 where there is none.
     """
 
     excess: float
     worst: tuple[str, int]
     loading: tuple[float, int]
     v_min: tuple[float, int]
-    strain: float
+
+    @property
+    def strain(self) -> float:
+        """What a plan keeps low: the loading, or without ratings the drop of the lowest voltage from 1 pu."""
+        loading, branch = self.loading
+        return loading if branch >= 0 else 1.0 - self.v_min[0]
+
+    def with_rest(self, rest: Figures) -> Figures:
+        """The figures of this part and of the rest together."""
+        worse = self if self.excess >= rest.excess else rest
+        return Figures(worse.excess, worse.worst, max(self.loading, rest.loading), min(self.v_min, rest.v_min))
+
+    def renumbered(self, buses: Ints, branches: Ints) -> Figures:
+        """The same with the numbers that buses and branches have in another network."""
+        (kind, worst), (loading, branch), (v_min, bus) = self.worst, self.loading, self.v_min
+        return Figures(
+            self.excess,
+            (kind, int((branches if kind == "current" else buses)[worst]) if worst >= 0 else -1),
+            (loading, int(branches[branch]) if branch >= 0 else -1),
+            (v_min, int(buses[bus]) if bus >= 0 else -1),
+        )
 
 
-NO_FLOW = Figures(math.inf, ("no power flow", -1), (math.inf, -1), (math.nan, -1), math.inf)
+def without_figures(why: str) -> Figures:
+    """The figures of a state that has none; why: what stands in the place of the worst limit."""
+    return Figures(math.inf, (why, -1), (-math.inf, -1), (-math.inf, -1))
+
+
+NO_FLOW = without_figures("no power flow")
 
 
 @dataclass(frozen=True)
@@ -102,7 +126,7 @@ class BalancedStates:
 
     def figures(self, closed: Bools) -> list[Figures]:
         opened, found = self.stations.opened, list[Figures]()
-        for some in _parts(len(closed), opened):
+        for some in parts(len(closed), opened):
             flows = solve(opened, closed[some] & ~self.stations.dropped)
             for row, status in enumerate(flows.status):
                 if status == FlowStatus.NOT_RADIAL:
@@ -121,7 +145,7 @@ class BalancedStates:
         plain = (opened.tap[branches] == 1.0) & (opened.shift[branches] == 0.0)
         result: list[Figures | None] = [None] * len(branches)
         if flows.converged[0] and flows.energised[0].all():
-            for some in _parts(int(plain.sum()), opened):
+            for some in parts(int(plain.sum()), opened):
                 chosen = np.flatnonzero(plain)[some]
                 loops = close_loops(opened, state, branches[chosen])
                 for row, j in enumerate(chosen.tolist()):
@@ -181,14 +205,19 @@ class PhaseStates:
         return rated
 
 
-def _parts(count: int, network: Network) -> list[slice]:
+def parts(count: int, network: Network) -> list[slice]:
     """Numbers of states in groups that fit into memory."""
-    size = max(1, CELLS // (network.n_terminals + network.n_conductors))
+    size = at_once(network)
     return [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]
 
 
-def figures_of(network: Network, v: Complexes, i: Floats) -> Figures:
-    """The figures of voltages (N), 0 where there is no supply, and rated currents (E)."""
+def at_once(network: Network) -> int:
+    """How many states are solved in one call."""
+    return max(1, CELLS // (network.n_terminals + network.n_conductors))
+
+
+def figures_of(network: Network, v: Complexes | Floats, i: Floats) -> Figures:
+    """The figures of voltages (N) or their magnitudes, 0 where there is no supply, and rated currents (E)."""
     size, live = np.abs(v), np.abs(v) > 0.0
     checked = live.copy()
     checked[network.source_terminal] = False
@@ -202,13 +231,11 @@ def figures_of(network: Network, v: Complexes, i: Floats) -> Figures:
     broken = most > LIMIT_TOLERANCE
     lowest = int(np.where(live, size, np.inf).argmin())
     peak = _most(loading)
-    rated = math.isfinite(peak)
     return Figures(
         most if broken else 0.0,
         (kind, int(excess.argmax())) if broken else ("", -1),
-        (peak, int(loading.argmax())) if rated else (0.0, -1),
-        (float(size[lowest]), lowest),
-        peak if rated else 1.0 - float(size[lowest]),
+        (peak, int(loading.argmax()) if math.isfinite(peak) else -1),
+        (float(size[lowest]), lowest) if live.any() else (math.inf, -1),
     )
 
 

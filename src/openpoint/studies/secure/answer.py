@@ -20,6 +20,7 @@ from openpoint.results import columns as c
 from openpoint.results.violation import Violation
 from openpoint.results.witness import realised_table
 from openpoint.scenarios.reliability import Reliability
+from openpoint.search.plan.flows import Figures
 from openpoint.studies.secure.model.every_load import Standings
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.indices import (
@@ -30,7 +31,7 @@ from openpoint.studies.secure.model.indices import (
     failure_rates,
     interruptions,
 )
-from openpoint.studies.secure.model.states import Figures, closed_ties
+from openpoint.studies.secure.model.states import closed_ties
 from openpoint.studies.secure.model.switchings import Answer, Restoration, Switching, needs_of
 from openpoint.studies.secure.model.taps import TapControls
 from openpoint.studies.secure.options import SecureOptions
@@ -100,8 +101,8 @@ def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
             "to_close": join_names(network.branch_names[e] for e in ties),
             "then_open": join_names(network.branch_names[e] for e in then),
             "taps": "" if shown is None else evaluated.controls.in_words(shown.taps),
-            "v_min_pu": None if shown is None else c.finite(shown.figures.v_min),
-            "loading_percent": None if shown is None else c.finite(100.0 * shown.figures.loading),
+            "v_min_pu": None if shown is None else c.finite(shown.figures.v_min[0]),
+            "loading_percent": None if shown is None else c.finite(100.0 * shown.figures.loading[0]),
             "limit": "" if restoration.nearest is None else _limit(network, restoration.nearest.figures),
             "is_whole": restoration.is_whole,
             "for_every": "" if standing is None else standing.word,
@@ -158,9 +159,9 @@ def switching_table(evaluated: Evaluated) -> pl.DataFrame:
                 "to_open": join_names(names[k] for k in fault.opened),
                 "to_close": join_names(names[k] for k in closed_ties(state.ties)),
                 "then_open": join_names(names[k] for k in state.opened),
-                "v_min_pu": c.finite(state.figures.v_min),
-                "loading_percent": c.finite(100.0 * state.figures.loading),
-                "loss_kw": state.figures.loss * evaluated.network.s_base_kva,
+                "v_min_pu": c.finite(state.figures.v_min[0]),
+                "loading_percent": c.finite(100.0 * state.figures.loading[0]),
+                "loss_kw": state.loss * evaluated.network.s_base_kva,
             }
             for e in fault.branches.tolist()
         ]

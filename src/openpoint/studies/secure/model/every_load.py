@@ -13,8 +13,9 @@ from openpoint.arrays import Floats
 from openpoint.enclosure.judge import SetJudge, Verdict
 from openpoint.network import Network
 from openpoint.network.stations import Stations
+from openpoint.search.plan.flows import Figures
 from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.states import EvaluatedState, Figures, closed_ties, figures_of
+from openpoint.studies.secure.model.states import EvaluatedState, closed_ties, figures_and_loss
 from openpoint.studies.secure.model.switchings import Restoration
 from openpoint.twostage.deadline import Deadline
 
@@ -88,7 +89,7 @@ def _not_proved(judge: SetJudge, network: Network, found: Verdict) -> Standing:
     if found.at is None:
         return Standing("open")
     there = judge.ports.realised(network, found.at)
-    return Standing(found.word, at=found.at, figures=figures_of(there, there.closed))
+    return Standing(found.word, at=found.at, figures=figures_and_loss(there, there.closed)[0])
 
 
 def _after(whole: Network, fault: Fault, state: EvaluatedState) -> Network:

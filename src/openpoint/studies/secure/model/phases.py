@@ -6,7 +6,6 @@ phases, like the units of a regulator, are isolated together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,19 +15,16 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.graph import energised, forest
 from openpoint.network import Network
 from openpoint.network.stations import Stations, without_meshes
-from openpoint.search.plan.flows import PhaseStates
+from openpoint.search.plan.flows import NO_FLOW, PhaseStates, figures_of, without_figures
 from openpoint.studies.secure.model.faults import Fault, Sections
 from openpoint.studies.secure.model.states import (
-    NO_FLOW,
     Choice,
     EvaluatedState,
-    Figures,
     closed_ties,
-    figures_at,
     part_of,
 )
 
-NOT_ALL = Figures(math.inf, ("phases", -1), math.inf, math.nan, math.nan, -math.inf)
+NOT_ALL = without_figures("phases")
 
 
 def graph_of(network: Network) -> Network:
@@ -121,13 +117,9 @@ class PhaseFaultStates:
         found = self.exact.solved(closed)
         if found is None:
             return EvaluatedState(ties, served, NO_FLOW)
-        v, loss = np.abs(found.v[0]), float(found.loss_kw[0]) / graph.s_base_kva
-        figures = figures_at(network, v, self.exact.rated(found), live, loss)
-        kind, number = figures.worst
-        if number >= 0:
-            place = network.conductor_branch if kind == "current" else network.terminal_bus
-            figures = replace(figures, worst=(kind, int(place[number])))
-        return EvaluatedState(ties, served, figures)
+        figures = figures_of(network, found.v[0], self.exact.rated(found))
+        figures = figures.renumbered(network.terminal_bus, network.conductor_branch)
+        return EvaluatedState(ties, served, figures, float(found.loss_kw[0]) / graph.s_base_kva)
 
     def _loops(self, closed: Bools) -> int:
         return int((~_forest(self.graph, np.flatnonzero(closed))).sum())

@@ -22,13 +22,14 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Ints
 from openpoint.graph import energised, forest
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE, greatest_magnitude, least_magnitude
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.balanced import Flows, FlowStatus, solve
 from openpoint.powerflow.meshed import solve_meshed
+from openpoint.search.plan.flows import NO_FLOW, Figures, figures_of, parts, without_figures
 from openpoint.studies.secure.model.faults import Fault, Tree
 from openpoint.studies.secure.model.taps import TapControls, follow
 
@@ -189,8 +190,6 @@ def _with_hanging(network: Network, inside: Bools) -> Network:
     return replace(network, s_impedance=load)
 
 
-CELLS = 2_000_000
-"""Buses and branches of the states that are solved in one call, so that memory stays small."""
 LARGE = 400
 """Buses from which on only the feeders that a switching changes are solved."""
 
@@ -198,38 +197,7 @@ Choice = tuple[int | None, ...]
 """The tie of each part, None for one that stays dark."""
 
 
-@dataclass(frozen=True)
-class Figures:
-    """Figures of a state, or of a part of it.
-
-    Attributes:
-        excess: the largest share by which a limit is exceeded, 0 or below where all hold; inf without a power flow.
-        worst: what exceeds its limit most, "voltage low", "voltage high" or "current", and its number; "" where none.
-        loss: per unit. v_min, v_max: pu, of all buses with supply. loading: largest share of a rating, -inf without.
-    """
-
-    excess: float
-    worst: tuple[str, int]
-    loss: float
-    v_min: float
-    v_max: float
-    loading: float
-
-    def with_rest(self, rest: Figures) -> Figures:
-        """The figures of this part and of the rest together."""
-        worse = self if self.excess >= rest.excess else rest
-        return Figures(
-            worse.excess,
-            worse.worst,
-            self.loss + rest.loss,
-            min(self.v_min, rest.v_min),
-            max(self.v_max, rest.v_max),
-            max(self.loading, rest.loading),
-        )
-
-
-_HUNT = Figures(math.inf, ("tap changers", -1), math.inf, math.nan, math.nan, -math.inf)
-NO_FLOW = Figures(math.inf, ("no power flow", -1), math.inf, math.nan, math.nan, -math.inf)
+_HUNT = without_figures("tap changers")
 
 
 @dataclass(frozen=True)
@@ -238,13 +206,14 @@ class EvaluatedState:
 
     Attributes:
         ties: closed, one a part or None; where others are `opened`, beside those around the fault, all that are closed.
-        served: (parts) whether the part has supply. figures: of the whole grid. taps: number and position, from 0, of
-            the tap changers that hold a voltage and stepped.
+        served: (parts) whether the part has supply. figures: of the whole grid. loss: per unit, nan without a power
+            flow. taps: number and position, from 0, of the tap changers that hold a voltage and stepped.
     """
 
     ties: Choice
     served: tuple[bool, ...]
     figures: Figures
+    loss: float = math.nan
     opened: tuple[int, ...] = ()
     taps: tuple[tuple[int, int], ...] = ()
 
@@ -289,9 +258,7 @@ class States:
         for feeders, todo in groups.items():
             part, rest = self._part(np.array(feeders, dtype=np.int64))
             dropped = self.stations.dropped[part.branches]
-            size = max(1, CELLS // (part.network.n_terminals + part.network.n_conductors))
-            for start in range(0, len(todo), size):
-                some = todo[start : start + size]
+            for some in (todo[each] for each in parts(len(todo), part.network)):
                 for (k, _), found in zip(some, _of_states(part, rest, self.controls, dropped, faults, some)):
                     if found is not None:
                         result[k].append(found)
@@ -316,8 +283,8 @@ class States:
     def _before(self) -> Flows:
         return solve(self.stations.opened, self.stations.opened.closed)
 
-    def _part(self, feeders: Ints) -> tuple[Excerpt, Figures | None]:
-        """The network of feeders, and the figures of the rest; the whole network where none is named."""
+    def _part(self, feeders: Ints) -> tuple[Excerpt, tuple[Figures, float] | None]:
+        """The network of feeders, and figures and loss of the rest; the whole network where none is named."""
         network = self.stations.opened
         if not len(feeders):
             return whole_of(network), None
@@ -325,11 +292,10 @@ class States:
         outside = (self.tree.place >= 0) & ~np.isin(self._feeder, feeders)
         flows = self._before
         own = solve(part.network, part.network.closed)
-        v, i = np.abs(flows.v[0]), flows.i_rated[0]
         carries = network.closed & outside[network.terminal_fr] & outside[network.terminal_to]
         outside[network.source_terminal] = False
-        rest = figures_at(network, v, np.where(carries, i, 0.0), outside, float(flows.loss[0] - own.loss[0]))
-        return part, rest
+        rest = figures_of(network, np.where(outside, flows.v[0], 0.0), np.where(carries, flows.i_rated[0], 0.0))
+        return part, (rest, float(flows.loss[0] - own.loss[0]))
 
 
 def closed_ties(ties: Choice) -> tuple[int, ...]:
@@ -339,7 +305,7 @@ def closed_ties(ties: Choice) -> tuple[int, ...]:
 
 def _of_states(
     part: Excerpt,
-    rest: Figures | None,
+    rest: tuple[Figures, float] | None,
     controls: TapControls,
     dropped: Bools,
     faults: Sequence[Fault],
@@ -362,10 +328,11 @@ def _of_states(
         elif hunts[row] or not flows.converged[row]:
             yield EvaluatedState(ties, served, _HUNT if hunts[row] else NO_FLOW)
         else:
-            v, i = np.abs(flows.v[row]), flows.i_rated[row]
-            found = _in_whole(part, figures_at(part.network, v, i, live, float(flows.loss[row])))
-            found = found if rest is None else found.with_rest(rest)
-            yield EvaluatedState(ties, served, found, taps=own.steps(positions[row]))
+            figures, loss = figures_of(part.network, flows.v[row], flows.i_rated[row]), float(flows.loss[row])
+            figures = figures.renumbered(part.buses, part.branches)
+            if rest is not None:
+                figures, loss = figures.with_rest(rest[0]), loss + rest[1]
+            yield EvaluatedState(ties, served, figures, loss, taps=own.steps(positions[row]))
 
 
 def _of_meshed(network: Network, controls: TapControls, fault: Fault, ties: Choice) -> EvaluatedState | None:
@@ -382,8 +349,8 @@ def _of_meshed(network: Network, controls: TapControls, fault: Fault, ties: Choi
     if hunts[0] or not flows.converged[0]:  # none where a bus is without supply
         figures = _HUNT if hunts[0] else NO_FLOW
         return EvaluatedState(ties, served, figures) if closed_ties(ties) else None
-    figures = figures_at(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
-    return EvaluatedState(ties, served, figures, taps=controls.steps(positions[0]))
+    figures, loss = figures_of(network, flows.v[0], flows.i_rated[0]), float(flows.loss[0])
+    return EvaluatedState(ties, served, figures, loss, taps=controls.steps(positions[0]))
 
 
 def _meshed_flows(network: Network, states: Bools) -> Flows:
@@ -393,14 +360,13 @@ def _meshed_flows(network: Network, states: Bools) -> Flows:
     return solve_meshed(network, states[0]) or flows
 
 
-def figures_of(network: Network, closed: Bools) -> Figures:
-    """The figures of a state, (E), by exact AC power flow; one with loops has no bus without supply."""
+def figures_and_loss(network: Network, closed: Bools) -> tuple[Figures, float]:
+    """The figures of a state, (E), by exact AC power flow, and its loss; one with loops has no bus without supply."""
     flows = solve(network, closed)
     if flows.status[0] == FlowStatus.NOT_RADIAL:
         flows = _meshed_flows(network, closed[None])
-    if not flows.converged[0]:
-        return NO_FLOW
-    return figures_at(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
+    figures = figures_of(network, flows.v[0], flows.i_rated[0]) if flows.converged[0] else NO_FLOW
+    return figures, float(flows.loss[0])
 
 
 def keeping(network: Network, closed: Bools) -> Bools:
@@ -411,33 +377,3 @@ def keeping(network: Network, closed: Bools) -> Bools:
     fits &= (v >= least_magnitude(np.sqrt(network.w_min))).all(axis=1)
     fits &= (v <= greatest_magnitude(np.sqrt(network.w_max))).all(axis=1)
     return np.asarray(fits & (i <= greatest_magnitude(np.sqrt(network.l_max))).all(axis=1))
-
-
-def figures_at(network: Network, v: Floats, i: Floats, live: Bools, loss: float) -> Figures:
-    """The figures of voltages (N) and currents (E)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low = np.where(live & (network.w_min > 0.0), 1.0 - v / np.sqrt(network.w_min), -np.inf)
-        high = np.where(live, v / np.sqrt(network.w_max) - 1.0, -np.inf)
-        over = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max) - 1.0, -np.inf)
-        loading = np.where(np.isfinite(network.rating), i / network.rating, -np.inf)
-    kinds = (("voltage low", low), ("voltage high", high), ("current", over))
-    found = [(float(excess.max(initial=-np.inf)), kind, excess) for kind, excess in kinds]
-    most, kind, excess = max(found, key=lambda each: each[0])
-    worst = (kind, int(excess.argmax())) if most > LIMIT_TOLERANCE else ("", -1)
-    seen = v[live]
-    return Figures(
-        most,
-        worst,
-        loss,
-        float(seen.min(initial=np.inf)),
-        float(seen.max(initial=-np.inf)),
-        float(loading.max(initial=-np.inf)),
-    )
-
-
-def _in_whole(part: Excerpt, figures: Figures) -> Figures:
-    """The figures with the number that the worst has in the whole network."""
-    kind, number = figures.worst
-    if number < 0:
-        return figures
-    return replace(figures, worst=(kind, int((part.branches if kind == "current" else part.buses)[number])))

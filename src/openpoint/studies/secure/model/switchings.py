@@ -28,16 +28,16 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.stations import Stations
 from openpoint.search.enumeration import count_topologies, topologies
+from openpoint.search.plan.flows import at_once
 from openpoint.search.result import SearchProgress
 from openpoint.search.topology import search_topologies
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.states import (
-    CELLS,
     Choice,
     EvaluatedState,
     Remainder,
     closed_ties,
-    figures_of,
+    figures_and_loss,
     keeping,
     remainder_of,
 )
@@ -111,7 +111,7 @@ def restorations(
     evaluated = states.evaluated(faults, asked, on_progress)
     for k in (k for k, done in enumerate(whole) if not done):
         good = [[j for j in evaluated[k] if j.holds and j.ties[p] is not None] for p in range(len(faults[k].parts))]
-        least = [sorted(some, key=lambda j: j.figures.loss)[:FEW] for some in good]
+        least = [sorted(some, key=lambda j: j.loss)[:FEW] for some in good]
         few = [[tie for j in some if (tie := j.ties[p]) is not None] for p, some in enumerate(least)]
         more = list(itertools.islice(_product(few), MOST))
         evaluated[k] += states.evaluated([faults[k]], [more], lambda _: None)[0]
@@ -143,7 +143,7 @@ def _best(fault: Fault, states: Sequence[EvaluatedState], load: Floats, whole: b
 
     held = [state for state in states if state.holds]
     # Of those that serve as much, the fewest ties, then the least loss.
-    held.sort(key=lambda s: (-served(s), sum(t is not None for t in s.ties), s.figures.loss))
+    held.sort(key=lambda s: (-served(s), sum(t is not None for t in s.ties), s.loss))
     best = held[0] if held else None
     others = tuple(state for state in held[1:] if served(state) == served(held[0]))
     tried = [state for state in states if closed_ties(state.ties)] or list(states)
@@ -354,10 +354,9 @@ class _Search:
     def _by_enumeration(self, closings: int) -> tuple[Answer, EvaluatedState | None]:
         """As `_searched`, by the power flow of every state."""
         network = self.left.part.network
-        size = max(1, CELLS // (network.n_terminals + network.n_conductors))
         for ties in ties_of(self.left, closings):
             closed, opened = _locks(network, ties)
-            for states in topologies(network, locked_closed=closed, locked_open=opened, chunk=size):
+            for states in topologies(network, locked_closed=closed, locked_open=opened, chunk=at_once(network)):
                 if self.deadline.over():
                     return Answer.UNKNOWN, None
                 fits = np.flatnonzero(keeping(network, states))
@@ -400,4 +399,4 @@ def evaluated(left: Remainder, closed: Bools) -> EvaluatedState:
     whole[branches] = closed
     ties = tuple(branches[closed & ~before].tolist())
     opened = tuple(branches[before & ~closed].tolist())
-    return EvaluatedState(ties, left.reached, figures_of(left.whole, whole), opened)
+    return EvaluatedState(ties, left.reached, *figures_and_loss(left.whole, whole), opened)
