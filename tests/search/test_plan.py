@@ -226,7 +226,7 @@ def test_operations_are_proven_where_a_detour_keeps_the_limits() -> None:
 
 @pytest.mark.parametrize("exact", [order.EXACT, 0])
 def test_without_time_there_is_an_order_and_no_proof(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is there any search for additional operations after a good plan of fewest, which has no deadline."""
+    """Nor is there any search for additional operations after a good plan of fewest."""
     monkeypatch.setattr(order, "EXACT", exact)
     for seed, kept in ((0, True), (7, False), (122, False)):
         q = question(seed)

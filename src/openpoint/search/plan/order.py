@@ -41,7 +41,7 @@ MOST_STATES = 60_000
 MORE = 4
 """Additional operations that are tried where no plan of fewest operations keeps the limits."""
 BEAM = 8
-"""States of a step that the beam goes on with."""
+"""States of a step that the beam goes on with, while there is time; then with the best alone, if that leads anywhere."""
 DIGITS = 9
 """Decimals in which sums of energy and strains are compared, so that the order of summation does not decide."""
 
@@ -260,11 +260,13 @@ class _Finder:
         return None
 
     def beam(self, where: Moves, allowed: float) -> list[Move] | None:
-        """A good plan of fewest operations: of each step the few best states are kept. No proof, and no deadline."""
+        """A good plan of fewest operations: of each step the few best states are kept. No proof."""
+        widths = (1, BEAM) if self._deadline.over() else (BEAM,)
         with self.freely():
-            return self._beam(where, allowed)
+            plans = (self._beam(where, allowed, width) for width in widths)
+            return next((plan for plan in plans if plan is not None), None)
 
-    def _beam(self, where: Moves, allowed: float) -> list[Move] | None:
+    def _beam(self, where: Moves, allowed: float, width: int) -> list[Move] | None:
         front: list[_Kept] = [_Kept((allowed, 0.0, self._floor(where), 0.0), where.start, 0, [])]
         while front[0].state != where.goal:
             grown: dict[int, _Kept] = {}
@@ -278,7 +280,7 @@ class _Finder:
                     if math.isfinite(over) and (known is None or cost < known.cost):
                         manual = kept.manual + ((move.close | move.open) & where.manual).bit_count()
                         grown[move.state] = _Kept(cost, move.state, manual, [*kept.path, move])
-            front = heapq.nsmallest(BEAM, grown.values(), key=lambda kept: kept.cost)
+            front = heapq.nsmallest(width, grown.values(), key=lambda kept: kept.cost)
             if not front:
                 return None
         return front[0].path
