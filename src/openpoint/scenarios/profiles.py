@@ -33,6 +33,7 @@ import polars as pl
 from openpoint.arguments import path_of
 from openpoint.arrays import Floats
 from openpoint.errors import InputError, Problem, did_you_mean
+from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.profiles import Curve, Follower
 from openpoint.io import GridLike, read
@@ -259,7 +260,8 @@ class _Reading:
             table.fault("", "", message, "Give a row for each step, and a column for each profile")
         hours = self._hours(whole_year) if len(table) else None
         self._follow()
-        self._check_models()
+        if not (whole_year and has_phases(self.grid)):
+            self._check_models()
         wanted = [(name, c) for name, each in self.columns.items() for c in each.names if not self.own]
         for key in wanted:
             self._number(*key)

@@ -52,7 +52,8 @@ class Part:
 
 _BUT_POWERFLOW = frozenset(NAMES) - {POWERFLOW}
 _ONE_PHASE = frozenset(NAMES) - {
-    *(POWERFLOW, "enclose", "reconfigure", "reconfigure-futures", "dispatch", "plan", "secure", "partition")
+    *(POWERFLOW, "enclose", "reconfigure", "reconfigure-futures", "reconfigure-year", "dispatch", "plan", "secure"),
+    "partition",
 }
 PARTS: Mapping[str, Part] = MappingProxyType(
     {

@@ -225,7 +225,7 @@ def test_equal_parts_are_as_long_as_each_other_up_to_a_step(count: int, lengths:
     given = np.array(lengths)
     none = np.empty(0, dtype=np.int64)
     steps = tuple(str(n + 1) for n in range(len(given)))
-    year = Year(steps, given, (), np.zeros((len(given), 0)), (), none, none, np.empty(0, dtype=np.complex128))
+    year = Year(steps, given, (), np.zeros((len(given), 0)), (), none, none, np.empty(0, dtype=np.complex128), none)
     if given.max() >= given.sum() / count:  # a part may have no step
         with contextlib.suppress(OptionError):
             read_blocks(count, year)

@@ -17,6 +17,7 @@ import polars as pl
 from openpoint.arguments import path_of
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.powerflow.series import StepDemand
@@ -29,13 +30,15 @@ class Year:
     """T steps of a grid of N buses, over all phases. Powers of loads and generators of constant power are shares that
     follow one of d profiles; what follows none follows the last profile, which is 1 in every step.
 
-    All else is as in the grid in every step: loads of constant current and impedance, capacitors, voltages of sources.
+    All else is as in the grid in every step: capacitors, voltages of sources, and of a balanced grid loads of constant
+    current and impedance, too. Those of a grid of phases a, b, c are shares, at nominal voltage.
 
     Attributes:
         names: (T) when the steps start, or their numbers. hours: (T) how long they are.
         profile: (T, d) values. bus_names: (N) as in `grid.buses`.
         bus, follows: (L) numbers of bus and profile of a share. kva: (L) its power p + jq at profile 1, positive
             consumption.
+        element: (L) whose it is: row of the load in `grid.loads`, or of the generator, counted on behind them.
         notes: what changes the meaning of figures.
     """
 
@@ -46,6 +49,7 @@ class Year:
     bus: Ints
     follows: Ints
     kva: Complexes
+    element: Ints
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -102,20 +106,28 @@ def read_year(source: YearLike, grid: GridLike) -> Year:
 def year_of(profiles: Profiles, grid: Grid) -> Year:
     """The demands of the buses of a grid that profiles tell, in their steps."""
     number = {name: n for n, name in enumerate(grid.buses["name"])}
+    any_model = has_phases(grid)
     rows = [
-        *(("loads", 1.0, row) for row in grid.loads.iter_rows(named=True) if row["model"] == "power"),
-        *(("generators", -1.0, row) for row in grid.generators.iter_rows(named=True)),
+        *(
+            (k, "loads", 1.0, row)
+            for k, row in enumerate(grid.loads.iter_rows(named=True))
+            if any_model or row["model"] == "power"
+        ),
+        *(
+            (k, "generators", -1.0, row)
+            for k, row in enumerate(grid.generators.iter_rows(named=True), start=grid.loads.height)
+        ),
     ]
     constant = len(profiles.columns)
-    shares: list[tuple[int, int, complex]] = []
-    for kind, sign, row in rows:
+    shares: list[tuple[int, int, complex, int]] = []
+    for k, kind, sign, row in rows:
         element, bus = (kind, row["name"]), number[row["bus"]]
         p = profiles.p.get(element, Follows(constant, row["p_kw"]))
         q = profiles.q.get(element, Follows(constant, row["q_kvar"]))
         if p.number == q.number:
-            shares.append((bus, p.number, sign * complex(p.per, q.per)))
+            shares.append((bus, p.number, sign * complex(p.per, q.per), k))
         else:
-            shares += [(bus, p.number, sign * complex(p.per, 0.0)), (bus, q.number, sign * complex(0.0, q.per))]
+            shares += [(bus, p.number, sign * complex(p.per, 0.0), k), (bus, q.number, sign * complex(0.0, q.per), k)]
     shares = [each for each in shares if each[2]] or shares
     return Year(
         names=profiles.names,
@@ -123,8 +135,9 @@ def year_of(profiles: Profiles, grid: Grid) -> Year:
         profile=np.hstack([profiles.values, np.ones((len(profiles.hours), 1))]),
         bus_names=tuple(grid.buses["name"]),
         bus=np.array([bus for bus, *_ in shares], dtype=np.int64),
-        follows=np.array([follows for _, follows, _ in shares], dtype=np.int64),
-        kva=np.array([kva for *_, kva in shares], dtype=np.complex128),
+        follows=np.array([follows for _, follows, *_ in shares], dtype=np.int64),
+        kva=np.array([kva for *_, kva, _ in shares], dtype=np.complex128),
+        element=np.array([k for *_, k in shares], dtype=np.int64),
         notes=profiles.notes,
     )
 

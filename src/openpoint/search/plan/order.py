@@ -41,7 +41,7 @@ MOST_STATES = 60_000
 MORE = 4
 """Additional operations that are tried where no plan of fewest operations keeps the limits."""
 BEAM = 8
-"""States of a step that the beam goes on with, while there is time; then with the best alone, if that leads anywhere."""
+"""States of a step that the beam goes on with; once time is up, the best alone, if that leads anywhere."""
 DIGITS = 9
 """Decimals in which sums of energy and strains are compared, so that the order of summation does not decide."""
 

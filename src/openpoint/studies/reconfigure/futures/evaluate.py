@@ -13,15 +13,19 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.limits import LIMIT_TOLERANCE, loadings
+from openpoint.network.limits import LIMIT_TOLERANCE, loadings, rated_amperes
 from openpoint.network.stations import Stations
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flows
+from openpoint.powerflow.check_phases import balances
 from openpoint.powerflow.meshed import flows_at, less_generation
+from openpoint.powerflow.opendss import PhaseState
 from openpoint.results import ac_tables as states
+from openpoint.results.ac_tables import phase_violations
 from openpoint.results.columns import empty, filled, frame
 from openpoint.results.violation import Violation
 from openpoint.scenarios.futures import Futures
+from openpoint.search.exchange.phases import PhasesEvaluator
 from openpoint.studies.reconfigure.futures.result import FUTURES, PLANS, TOPOLOGIES
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.ambiguity import tail_of
@@ -297,3 +301,37 @@ def _extreme(values: Floats, of: Callable[[Floats], Any]) -> float | None:
 def _over(values: Floats, which: np.ufunc, first: Ints) -> Floats:
     """The lowest or highest over the futures that have a state, nan where none has, of columns from each `first` on."""
     return np.asarray(which.reduceat(which.reduce(values, axis=0), first))
+
+
+def evaluate_phases(evaluator: PhasesEvaluator, closed: Bools) -> FuturesEvaluation:
+    """A topology (B) in all futures of an evaluator."""
+    asked = evaluator.question
+    network, loads = asked.network, asked.demands.loads_kva
+    assert loads is not None
+    flows = evaluator.flows(closed, asked.devices.today)
+    known = flows.converged & flows.energised.all()
+    at = np.flatnonzero(known)
+    v = np.where(known[:, None], np.abs(flows.v), np.nan)
+    i_a = np.where(known[:, None], rated_amperes(network, flows.i_fr_a, flows.i_to_a), np.nan)
+    broken: list[tuple[Violation, ...] | None] = [None] * len(v)
+    mismatch = np.full(len(v), np.nan)
+    for k in at.tolist():
+        powers = flows.s_fr_kva[k], flows.s_to_kva[k], flows.source_kva[k]
+        broken[k] = phase_violations(network, PhaseState(flows.energised, flows.v[k], i_a[k], *powers, np.nan))
+    if len(at):
+        mismatch[at] = balances(asked.grid, network, flows.v[at], closed=closed, loads_kva=loads[at]).mismatch
+    i = i_a / network.i_base_a
+    rated = np.isfinite(network.rating)
+    inner = network.inner if len(network.inner) else np.arange(network.n_terminals)
+    return FuturesEvaluation(
+        closed=closed,
+        loss_kw=np.where(known, flows.loss_kw, np.inf),
+        v=v,
+        i=i,
+        loss=np.where(known[:, None], (flows.s_fr_kva + flows.s_to_kva).real, np.nan),
+        violations=tuple(broken),
+        mismatch=mismatch,
+        v_min=v[:, inner].min(axis=1),
+        v_max=v[:, inner].max(axis=1),
+        loading=loadings(network, i)[:, rated].max(axis=1) if rated.any() else np.full(len(v), np.nan),
+    )

@@ -14,13 +14,8 @@ from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.unfed import without_idle
 from openpoint.names import join_names
-from openpoint.network.limits import loadings, rated_amperes
 from openpoint.network.stations import Stations
-from openpoint.powerflow.check_phases import balances
-from openpoint.powerflow.opendss import PhaseState
 from openpoint.results import ac_tables as states
-from openpoint.results.ac_tables import phase_violations
-from openpoint.results.violation import Violation
 from openpoint.scenarios.futures import Futures, read_futures
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.exchange.phases import PhasesEvaluator, first_state
@@ -29,7 +24,13 @@ from openpoint.search.phases.model import PhaseModel
 from openpoint.studies.accepted import refuse
 from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.futures.answer import FuturesUncertainty, futures_result, realisations
-from openpoint.studies.reconfigure.futures.evaluate import Compared, FuturesEvaluation, evaluate_futures, executor_of
+from openpoint.studies.reconfigure.futures.evaluate import (
+    Compared,
+    FuturesEvaluation,
+    evaluate_futures,
+    evaluate_phases,
+    executor_of,
+)
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.methods import BranchExchange, ProvingMethod, quickest, searchable
 from openpoint.studies.reconfigure.model import RadialProgram
@@ -193,40 +194,6 @@ class PreparedPhasesFutures:
         before, *others = (None if each is None else evaluate_phases(evaluator, each) for each in closed)
         assert before is not None
         return Compared(before, *others)
-
-
-def evaluate_phases(evaluator: PhasesEvaluator, closed: Bools) -> FuturesEvaluation:
-    """A topology (B) in all futures of an evaluator."""
-    asked = evaluator.question
-    network, loads = asked.network, asked.demands.loads_kva
-    assert loads is not None
-    flows = evaluator.flows(closed, asked.devices.today)
-    known = flows.converged & flows.energised.all()
-    at = np.flatnonzero(known)
-    v = np.where(known[:, None], np.abs(flows.v), np.nan)
-    i_a = np.where(known[:, None], rated_amperes(network, flows.i_fr_a, flows.i_to_a), np.nan)
-    broken: list[tuple[Violation, ...] | None] = [None] * len(v)
-    mismatch = np.full(len(v), np.nan)
-    for k in at.tolist():
-        powers = flows.s_fr_kva[k], flows.s_to_kva[k], flows.source_kva[k]
-        broken[k] = phase_violations(network, PhaseState(flows.energised, flows.v[k], i_a[k], *powers, np.nan))
-    if len(at):
-        mismatch[at] = balances(asked.grid, network, flows.v[at], closed=closed, loads_kva=loads[at]).mismatch
-    i = i_a / network.i_base_a
-    rated = np.isfinite(network.rating)
-    inner = network.inner if len(network.inner) else np.arange(network.n_terminals)
-    return FuturesEvaluation(
-        closed=closed,
-        loss_kw=np.where(known, flows.loss_kw, np.inf),
-        v=v,
-        i=i,
-        loss=np.where(known[:, None], (flows.s_fr_kva + flows.s_to_kva).real, np.nan),
-        violations=tuple(broken),
-        mismatch=mismatch,
-        v_min=v[:, inner].min(axis=1),
-        v_max=v[:, inner].max(axis=1),
-        loading=loadings(network, i)[:, rated].max(axis=1) if rated.any() else np.full(len(v), np.nan),
-    )
 
 
 SAME = 1e-9

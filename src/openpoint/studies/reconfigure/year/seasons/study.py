@@ -24,7 +24,7 @@ from openpoint.results.common import iterations_table
 from openpoint.scenarios.year.read import Blocks, Year, read_blocks
 from openpoint.studies.reconfigure.options import ReconfigureSeasonsOptions
 from openpoint.studies.reconfigure.result import ITERATIONS
-from openpoint.studies.reconfigure.year import study as of_year
+from openpoint.studies.reconfigure.year import tables as of_year
 from openpoint.studies.reconfigure.year.search import YearTask, scaled
 from openpoint.studies.reconfigure.year.seasons.result import (
     BLOCKS,
@@ -36,13 +36,13 @@ from openpoint.studies.reconfigure.year.seasons.result import (
 from openpoint.studies.reconfigure.year.seasons.search import PlanFound, PlanTask, search_plan
 from openpoint.studies.reconfigure.year.study import (
     PreparedYear,
-    Shown,
     closed_again,
     in_mwh,
     mismatch,
     steps_to_check,
     year_of,
 )
+from openpoint.studies.reconfigure.year.tables import Shown
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress, Termination, relative_gap
@@ -252,7 +252,7 @@ class PreparedSeasons:
     def _result(self, found: PlanFound, before: Shown) -> SeasonsResult:
         task, year, asked, outcome = self.of_year.task, self.of_year.year, self.question, found.outcome
         stations, grid, blocks, plan = task.stations, self.of_year.grid, self.blocks, outcome.closed
-        network, before = stations.whole, of_year.closed_again(task, before)
+        network, before = stations.whole, closed_again(task, before)
         parts = solved(task, blocks, plan)
         closed = None if plan is None else plan | stations.dropped
         known = states_of(network, closed, blocks.names)
