@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from numbers import Real
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from openpoint.arguments import Names, names_of, not_negative, of_kind
 from openpoint.arrays import Bools, Floats
 from openpoint.formulations.radiality import by_branch
 from openpoint.graph import components
@@ -23,60 +20,33 @@ from openpoint.network.load_shares import terminals
 from openpoint.network.stations import open_held_meshes
 from openpoint.results import columns as c
 from openpoint.results.switch_plan import STEPS, SwitchPlan
-from openpoint.scenarios.reliability import ReliabilityLike, read_reliability
+from openpoint.scenarios.reliability import read_reliability
 from openpoint.search.plan.flows import AcStates, Flow, ac_states
 from openpoint.search.plan.order import Order, best_order
 from openpoint.search.plan.question import PlanQuestion
+from openpoint.studies.plan.options import SwitchPlanOptions
+from openpoint.studies.shared import split
 from openpoint.twostage.deadline import Deadline
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlanOptions:
-    """The options of a switch plan.
-
-    Attributes:
-        parallel: whether different sources may be joined for a moment; else what is between is off for a moment.
-        remote_minutes, manual_minutes: how long an operation takes, by remote control and by a person on site.
-        keep: branches that additional operations do not use.
-        reliability: customers by bus, as `openpoint.secure` takes them.
-        time_limit_s: seconds after which the order is no longer proven; None = none.
-
-    Raises:
-        OptionError: times that are no numbers from 0 on, or something that is no name.
-    """
-
-    parallel: bool = False
-    remote_minutes: float = 5.0
-    manual_minutes: float = 30.0
-    keep: Names = ()
-    reliability: ReliabilityLike | None = None
-    time_limit_s: float | None = 30.0
-
-    def __post_init__(self) -> None:
-        not_negative("remote_minutes", self.remote_minutes)
-        not_negative("manual_minutes", self.manual_minutes)
-        names_of(self.keep, "keep")
-        if self.time_limit_s is not None:
-            of_kind(self.time_limit_s, Real, "time_limit_s", "seconds, or None")
-
-
 def plan_of(
-    grid: Grid, network: Network, open_after: Names, options: PlanOptions, states: AcStates | None = None
+    grid: Grid, network: Network, open_after: Iterable[str], options: SwitchPlanOptions, states: AcStates | None = None
 ) -> SwitchPlan:
     """The switch plan from the state of a network to the one in which these branches are open.
 
     Args:
         grid: the grid. network: of it, with the limits to keep.
-        open_after: names of the branches that are open at the end. states: its power flows, where they are there.
+        open_after: names of the branches that are open at the end. options: all but the states and what follows from
+            them counts. states: its power flows, where they are there.
 
     Raises:
         InputError: a name that is no branch or bus.
     """
     after = np.ones(len(network.branch_names), dtype=np.bool_)
-    after[network.branch_numbers(list(names_of(open_after, "open_after")))] = False
+    after[network.branch_numbers(list(open_after))] = False
     remote = grid.branches()["remote"].to_numpy().astype(np.bool_)
     may = by_branch(network, network.switchable)
-    may[network.branch_numbers(list(names_of(options.keep, "keep")))] = False
+    may[network.branch_numbers(list(split(grid, options.keep, "keep")))] = False
     question = PlanQuestion(
         network=network,
         states=ac_states(grid, network) if states is None else states,
@@ -119,7 +89,7 @@ def _at_terminals(grid: Grid, table: pl.DataFrame, column: str) -> Floats:
 
 
 def _result_of(
-    grid: Grid, question: PlanQuestion, order: Order, customers: Floats | None, options: PlanOptions
+    grid: Grid, question: PlanQuestion, order: Order, customers: Floats | None, options: SwitchPlanOptions
 ) -> SwitchPlan:
     states, network = question.states, question.network
     rows, energy, mismatch, switches = list[dict[str, Any]](), 0.0, 0.0, switches_of(grid)
@@ -230,7 +200,7 @@ def _loops(question: PlanQuestion, closed: Bools) -> int:
     return int(closed.sum()) - (len(np.unique(node)) - parts)
 
 
-def _notes(question: PlanQuestion, order: Order, options: PlanOptions) -> tuple[str, ...]:
+def _notes(question: PlanQuestion, order: Order, options: SwitchPlanOptions) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if any(move.opens_first for move in order.moves):
         times = f"{options.remote_minutes:g} min by remote control, {options.manual_minutes:g} min on site"

@@ -12,7 +12,7 @@ from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.scenarios.reliability import read_reliability
 from openpoint.search.plan.flows import AcStates, ac_states
-from openpoint.studies.plan.model import PlanOptions, plan_of
+from openpoint.studies.plan.model import plan_of
 from openpoint.studies.plan.options import SwitchPlanOptions
 from openpoint.studies.plan.result import SwitchPlanResult
 from openpoint.studies.plan.states import check_state, fed, in_state
@@ -45,19 +45,12 @@ def prepare(grid: Grid, options: SwitchPlanOptions) -> Prepared[SwitchPlanResult
     network, last = (Limits.given(options.limits).applied(build_network(state)) for state in (begin, end))
     states = ac_states(begin, network)
     _refuse_without_flow(states, network, last)
-    reliability = None if options.reliability is None else read_reliability(options.reliability, grid)
-    asked = PlanOptions(
-        parallel=options.parallel,
-        remote_minutes=options.remote_minutes,
-        manual_minutes=options.manual_minutes,
-        keep=split(grid, options.keep, "keep"),
-        reliability=reliability,
-        time_limit_s=options.time_limit_s,
-    )
+    known = None if options.reliability is None else read_reliability(options.reliability, grid)
+    asked = replace(options, keep=split(grid, options.keep, "keep"), reliability=known)
     return Ready(lambda: _result(begin, end, network, states, asked))
 
 
-def _result(begin: Grid, end: Grid, network: Network, states: AcStates, options: PlanOptions) -> SwitchPlanResult:
+def _result(begin: Grid, end: Grid, network: Network, states: AcStates, options: SwitchPlanOptions) -> SwitchPlanResult:
     """The order from one state of a grid to another; `network`: of the first, with the limits; `states`: its flows."""
     plan = plan_of(begin, network, end.branches().remove("closed")["name"].to_list(), options, states)
     return SwitchPlanResult(

@@ -38,7 +38,8 @@ from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.search.exchange.ac_check import exchange_branches
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.topology import search_topologies
-from openpoint.studies.plan.model import PlanOptions, plan_of
+from openpoint.studies.plan.model import plan_of
+from openpoint.studies.plan.options import SwitchPlanOptions
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest
 from openpoint.studies.reconfigure.model import RadialProgram
@@ -367,7 +368,8 @@ def plan_answer(
     """
     if not result.has_answer:
         raise OptionError("there is no answer, and so no switch plan")
-    options = PlanOptions(
+    options = SwitchPlanOptions(
+        result.open_branches,
         parallel=parallel,
         remote_minutes=remote_minutes,
         manual_minutes=manual_minutes,
