@@ -28,7 +28,7 @@ _KNOWN: dict[tuple[object, ...], float] = {}
 
 
 @dataclass(frozen=True)
-class Depots(PlainProgram):
+class Depots(PlainProgram[FirstStage, SecondStage]):
     """See the module. fixed, capacity: (n); transport: (n, m); shortage above `short_most` in a town breaks a limit."""
 
     fixed: Floats

@@ -216,78 +216,47 @@ class SavingBound:
 
 F = TypeVar("F", bound=FirstStage)
 S = TypeVar("S", bound=SecondStage)
+F_contra = TypeVar("F_contra", bound=FirstStage, contravariant=True)
+S_contra = TypeVar("S_contra", bound=SecondStage, contravariant=True)
 
 
-class TwoStageProgram(Protocol[F, S]):
-    """The two-stage program min f(x) + ρ_u [ Q(x, u) ], with Q the exact recourse cost.
+class PlainProgram(Protocol[F_contra, S_contra]):
+    """What a program may leave out, with what holds then. A study derives its program from it.
 
-    `recourse` gives Q, or a relaxation of it whose cost is not above Q.
-
-    A study may subclass FirstStage and SecondStage to find its own variables again in `valid_inequalities`, and
-    PlainProgram, which has a default for every method that is optional.
+    A study may subclass FirstStage and SecondStage to find its own variables again in `valid_inequalities`.
     """
-
-    @property
-    def uncertainty(self) -> Uncertainty:
-        """What is uncertain: the realisations u, (m) each."""
-        ...
-
-    @property
-    def risk(self) -> Risk:
-        """How the costs of the realisations become one."""
-        ...
 
     @property
     def limits_share(self) -> float:
         """Share of the probability in which the limits must be kept, 1 = always; of the realisations without one."""
-        ...
-
-    @property
-    def recourse_lower_bound(self) -> float:
-        """A lower bound of all recourse costs; with it the first master is bounded."""
-        ...
+        return 1.0
 
     @property
     def distance_min(self) -> int:
         """Least number of entries in which two decisions differ (2 for exchanges); makes no-good cuts stronger."""
-        ...
+        return 1
 
     @property
     def integer_recourse(self) -> bool | None:
         """Whether the recourse has integers; None: it is not declared, and the model is built once to ask it."""
-        ...
-
-    def first_stage(self, *, with_recourse: bool) -> F:
-        """Variables, constraints and cost of the decision; `with_recourse`: the same model contains a recourse."""
-        ...
-
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> S:
-        """The recourse at a decision (n) and a realisation (m), variables or numbers.
-
-        With `limits`, only points that keep the limits are of interest.
-        """
-        ...
+        return None
 
     def valid_inequalities(
-        self, first: F, recourse: S, realisation: Floats, *, most: float, limits: bool
+        self, first: F_contra, recourse: S_contra, realisation: Floats, *, most: float, limits: bool
     ) -> Sequence[cp.Constraint]:
         """Inequalities that every decision of interest and its recourse keep, for models that contain both.
 
         With `limits` they may cut off decisions that break limits, and those where f + recourse cost exceeds `most`.
         """
-        ...
+        return []
 
     def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
         """Decisions that are evaluated before anything is solved, today's first; fewer where it is stopped."""
-        ...
+        return []
 
     def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
         """Up to `count` different decisions of the first stage near a fractional one; fewer where it is stopped."""
-        ...
-
-    def first_stage_cost(self, decision: Floats) -> float:
-        """f at a decision."""
-        ...
+        return []
 
     def evaluate(
         self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
@@ -299,11 +268,11 @@ class TwoStageProgram(Protocol[F, S]):
             realisations: (K, m).
             dispatch: for each realisation what `dispatch` names, at the recourse's optimum; None where there is none.
         """
-        ...
+        return None
 
-    def dispatch(self, recourse: S) -> cp.Variable | None:
+    def dispatch(self, recourse: S_contra) -> cp.Variable | None:
         """The variables of the recourse that the exact evaluation needs, if any."""
-        ...
+        return None
 
     def recourse_bounds(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
@@ -312,14 +281,14 @@ class TwoStageProgram(Protocol[F, S]):
 
         They require that the recourse never costs more where a binary decision has more ones.
         """
-        ...
+        return None
 
     def relaxed_cuts(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
     ) -> tuple[Floats, Floats] | None:
         """Cuts of a convex relaxation of the recourse: (K) values at a decision, which may be fractional, and (K, n)
         slopes, such that the cost at every x is at least value + slopeᵀ(x − decision); None where there are none."""
-        ...
+        return None
 
     def better_bounds(
         self,
@@ -335,15 +304,15 @@ class TwoStageProgram(Protocol[F, S]):
             programs: 0, or most linear programs of a search that takes the place of the recourse and goes on where it
                 ended; the upper bound is inf where there is none. gap: relative one to which it is solved.
         """
-        ...
+        return -np.inf, np.inf
 
     def reduced_program(self, decision: Floats) -> ReducedProgram | None:
         """A smaller program with the same recourse cost at a decision; None where there is none."""
-        ...
+        return None
 
     def deferred_entries(self) -> Bools | None:
         """(n) entries that are fixed at 0 until the best decision without them is found; None where there are none."""
-        ...
+        return None
 
     def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
         """How much the deferred entries save at most when they are added to a decision, by rising count.
@@ -351,7 +320,7 @@ class TwoStageProgram(Protocol[F, S]):
         The last count is the most that a decision may have. Empty where nothing is known, or where the decision has
         any of these entries.
         """
-        ...
+        return []
 
     def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Lower and upper bound of the optimum where the only realisation is certain, to a relative gap.
@@ -359,6 +328,44 @@ class TwoStageProgram(Protocol[F, S]):
         They are valid also where the deadline comes before they reach the gap. A gap of inf asks for any bounds, at
         once. None where the study has no method that is faster than the general ones.
         """
+        return None
+
+
+class TwoStageProgram(PlainProgram[F, S], Protocol[F, S]):
+    """The two-stage program min f(x) + ρ_u [ Q(x, u) ], with Q the exact recourse cost.
+
+    `recourse` gives Q, or a relaxation of it whose cost is not above Q. A program that derives from `PlainProgram` has
+    all of this once it has what stands here.
+    """
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """What is uncertain: the realisations u, (m) each."""
+        ...
+
+    @property
+    def risk(self) -> Risk:
+        """How the costs of the realisations become one."""
+        ...
+
+    @property
+    def recourse_lower_bound(self) -> float:
+        """A lower bound of all recourse costs; with it the first master is bounded."""
+        ...
+
+    def first_stage(self, *, with_recourse: bool) -> F:
+        """Variables, constraints and cost of the decision; `with_recourse`: the same model contains a recourse."""
+        ...
+
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> S:
+        """The recourse at a decision (n) and a realisation (m), variables or numbers.
+
+        With `limits`, only points that keep the limits are of interest.
+        """
+        ...
+
+    def first_stage_cost(self, decision: Floats) -> float:
+        """f at a decision."""
         ...
 
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
@@ -368,85 +375,6 @@ class TwoStageProgram(Protocol[F, S]):
 
 AnyProgram: TypeAlias = TwoStageProgram[Any, Any]
 """A program of any type of first stage and recourse."""
-
-
-class PlainRecourse:
-    """Defaults of what concerns a recourse with integers: no bounds, no smaller program."""
-
-    @property
-    def integer_recourse(self) -> bool | None:
-        """None: it is not declared."""
-        return None
-
-    def recourse_bounds(
-        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
-    ) -> RecourseBounds | None:
-        """Nothing."""
-        return None
-
-    def relaxed_cuts(
-        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
-    ) -> tuple[Floats, Floats] | None:
-        """None."""
-        return None
-
-    def better_bounds(
-        self,
-        decision: Floats,
-        realisation: Floats,
-        programs: float = 0,
-        gap: float = 0.0,
-        stop: Callable[[], bool] = never,
-    ) -> tuple[float, float]:
-        """None are known."""
-        return -np.inf, np.inf
-
-    def reduced_program(self, decision: Floats) -> ReducedProgram | None:
-        """None."""
-        return None
-
-    def deferred_entries(self) -> Bools | None:
-        """None."""
-        return None
-
-    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
-        """Nothing."""
-        return []
-
-
-class PlainProgram(PlainRecourse):
-    """Defaults of all optional methods of a program."""
-
-    limits_share = 1.0
-    distance_min = 1
-
-    def valid_inequalities(
-        self, first: FirstStage, recourse: SecondStage, realisation: Floats, *, most: float, limits: bool
-    ) -> Sequence[cp.Constraint]:
-        """Nothing."""
-        return []
-
-    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
-        """None."""
-        return []
-
-    def rounding_heuristic(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
-        """None."""
-        return []
-
-    def evaluate(
-        self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None
-    ) -> ExactEvaluation | None:
-        """None: the recourse is exact."""
-        return None
-
-    def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
-        """None."""
-        return None
-
-    def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
-        """None."""
-        return None
 
 
 class Goal(enum.Enum):

@@ -145,7 +145,7 @@ class Restoration(SecondStage):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class HardenProgram(PlainProgram):
+class HardenProgram(PlainProgram[FirstStage, Restoration]):
     """Hardening as a two-stage program: x = (h, g) is what is bought, u the broken branches, the recourse restores.
 
     Attributes:

@@ -28,7 +28,7 @@ from openpoint.solvers.modelling import cp
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, TreeHeuristics
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
-from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainRecourse, objective_of
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainProgram, objective_of
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
@@ -59,7 +59,7 @@ class RadialChoice(FirstStage):
 
 @final
 @dataclass(frozen=True)
-class RadialProgram(PlainRecourse):
+class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
     """Reconfiguration as a two-stage program: x is the state of every branch, the recourse is the power flow.
 
     Attributes:

@@ -48,7 +48,7 @@ from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.studies.dispatch.model.relaxed import ConeBound, RelaxedPositions
 from openpoint.studies.reconfigure.model import RadialProgram, as_demand, as_realisation
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse
+from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainProgram
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
 from openpoint.twostage.workers.pool import never
@@ -218,7 +218,7 @@ class StateChoice(FirstStage):
 
 @final
 @dataclass(frozen=True)
-class DispatchProgram(PlainRecourse):
+class DispatchProgram(PlainProgram[StateChoice, "DistFlow"]):
     """Dispatch as a two-stage program: the decision is [closed, positions one-hot], the recourse is the power flow.
 
     All costs are in units of the cost times `s_base_kva`: kW where the cost is the loss.
@@ -243,7 +243,6 @@ class DispatchProgram(PlainRecourse):
     risk: Risk = field(default_factory=Expectation)
 
     integer_recourse = False
-    limits_share = 1.0
     distance_min = 2
 
     @cached_property

@@ -37,7 +37,7 @@ class RelaxedFlow(SecondStage):
 
 @final
 @dataclass(frozen=True)
-class RelaxedPositions(PlainProgram):
+class RelaxedPositions(PlainProgram[FirstStage, SecondStage]):
     """A program whose recourse chooses positions, too, between whole ones: a decision says which it may choose.
 
     Attributes:

@@ -86,7 +86,7 @@ class ExcludedIslands:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class PartitionProgram(PlainProgram):
+class PartitionProgram(PlainProgram[FirstStage, SecondStage]):
     """Partitioning over T steps as a two-stage program.
 
     The decision is (closed, energised, forming, p̂, q̂, r⁺, r⁻, state), T times; reserves and states where there are any.
