@@ -31,7 +31,7 @@ from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenario
 from openpoint.studies.dispatch.day.model.question import Cadence, DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress, check_stops
+from openpoint.twostage.log import Iteration, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +41,9 @@ class HourlySwitching:
     Attributes:
         gap: at which to stop, relative to the cost of the losses where that is what depends on the plan (one price for
             all sources, loads of constant power), else to the cost of the day.
-        time_limit_s: seconds after which to stop with the best plan and the bound.
     """
 
     gap: float = 1e-4
-    time_limit_s: float | None = None
-
-    def __post_init__(self) -> None:
-        check_stops(self.gap, self.time_limit_s)
 
     def __str__(self) -> str:
         return f"HourlySwitching(gap={self.gap:g})"
@@ -60,7 +55,7 @@ class HourlySwitching:
 
         Args:
             question: a day on which nothing but branches is to be decided, see `also_decided`.
-            progress: called with every line of the log. deadline: in place of the time limit.
+            progress: called with every line of the log. deadline: when to stop with the best plan and the bound.
 
         Raises:
             OptionError: something else is to be decided, or a price is not above 0; all faults at once.
@@ -76,7 +71,7 @@ class HourlySwitching:
             if progress is not None:
                 progress(day.shifted(line))
 
-        with deadline_of(self.time_limit_s, deadline) as until:
+        with deadline_of(None, deadline) as until:
             found = solve_switching(day.problem, gap=self.gap, progress=on_line, deadline=until)
         return day.outcome(found)
 
@@ -220,15 +215,12 @@ def choose(question: DayQuestion) -> tuple[MethodName, str]:
     return "columns", "the topology is given, and the recourse of a period knows no other period"
 
 
-def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMethod:
-    """The method of a name."""
-    if name == "switching":
-        return HourlySwitching(gap=gap, time_limit_s=time_limit_s)
-    if name == "search":
-        return DayTopologySearch(gap=gap, time_limit_s=time_limit_s)
-    if name == "scenarios":
-        return PeriodScenarios(gap=gap, time_limit_s=time_limit_s)
-    return PeriodColumns(gap=gap, time_limit_s=time_limit_s)
+METHODS: dict[MethodName, type[DayMethod]] = {
+    "switching": HourlySwitching,
+    "search": DayTopologySearch,
+    "scenarios": PeriodScenarios,
+    "columns": PeriodColumns,
+}
 
 
 def check_takes(name: MethodName, question: DayQuestion) -> None:

@@ -163,6 +163,9 @@ class DayOptions(Limited, Chosen, Timed):
             lambda: not_negative("source_max_kw", 0.0 if self.source_max_kw is None else self.source_max_kw),
             lambda: not_negative("time_limit_s", 0.0 if self.time_limit_s is None else self.time_limit_s),
         )
+        from openpoint.twostage.log import check_stops
+
+        check_stops(self.gap, self.time_limit_s)
 
     @property
     def uncertainty(self) -> Uncertainty | None:

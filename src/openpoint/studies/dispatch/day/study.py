@@ -38,7 +38,7 @@ from openpoint.studies.accepted import refuse
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.intraday import Intraday
-from openpoint.studies.dispatch.day.methods import DayMethod, check_takes, choose, method_of
+from openpoint.studies.dispatch.day.methods import METHODS, DayMethod, check_takes, choose
 from openpoint.studies.dispatch.day.model.question import (
     Cadence,
     DayOutcome,
@@ -281,7 +281,7 @@ def prepare_arrays(
         question = with_scenarios(question, days.of_last(question.day.periods))
     name, why = (options.method, "it was asked for") if options.method is not None else choose(question)
     check_takes(name, question)
-    method, shown = (method_of(name, gap, options.time_limit_s) for gap in (AIM * options.gap, options.gap))
+    method, shown = (METHODS[name](gap=gap) for gap in (AIM * options.gap, options.gap))
     asked = Asked(grid, day_name, str(shown), why, notes, rest)
     sampling = Sampling(options.samples, options.seed + 1 if options.futures else options.seed)  # days not planned for
     return PreparedDay(question, method, options.gap, options.time_limit_s, sampling, asked)
@@ -292,7 +292,7 @@ class PreparedDay:
     """A question about a day, ready to be solved.
 
     Attributes:
-        question: as numbers. method: named, or chosen. gap: asked for. time_limit_s: of the method.
+        question: as numbers. method: named, or chosen. gap: asked for. time_limit_s: of the run.
         sampling: days drawn at random in which the plan is evaluated afterwards.
         asked: what was asked in words, with the grid.
     """
@@ -346,7 +346,7 @@ class PreparedDay:
         if not self.sampling.count or outcome.plan is None or deadline.over():
             return c.empty(SAMPLES)
         plans, sure = list[Planned](), as_forecast(self.question)
-        found = method_of(choose(sure)[0], self.gap, None).solve(sure, None, deadline)
+        found = METHODS[choose(sure)[0]](gap=self.gap).solve(sure, None, deadline)
         if found.plan is not None:
             plans.append(Planned("as forecast", found.plan, found.upper_bound))
         plans.append(Planned("answer", outcome.plan, outcome.upper_bound))

@@ -38,7 +38,7 @@ from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.model.vertices import Vertices, WorstDays, vertices_of
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, relative_gap
 
 # Branch and bound over the flows of periods in which lost energy is worth something.
 #
@@ -201,18 +201,13 @@ class PeriodColumns:
     """Column-and-constraint generation with copies of the recourse by period, for a given topology.
 
     Attributes:
-        gap: relative gap at which to stop. time_limit_s: seconds after which to stop with the best verified plan.
-        max_iterations: iterations after which to stop.
+        gap: relative gap at which to stop. max_iterations: iterations after which to stop.
         soon: end with the first plan, its worst case by operations at hand; nothing where that breaks limits.
     """
 
     gap: float = 1e-3
-    time_limit_s: float | None = None
     max_iterations: int = 100
     soon: bool = False
-
-    def __post_init__(self) -> None:
-        check_stops(self.gap, self.time_limit_s)
 
     def __str__(self) -> str:
         return f"PeriodColumns(gap={self.gap:g})"
@@ -231,13 +226,13 @@ class PeriodColumns:
 
         Args:
             question: of the day.
-            progress: called with every line of the log. deadline: takes the place of the time limit.
+            progress: called with every line of the log. deadline: when to stop with the best verified plan.
             closed: (E) or (T, E) states of the branches; today's if None.
             pool: of an earlier solve of the same day, to which this one adds.
             cutoff: $; the run also ends where the lower bound is not less.
         """
         states = states_of(question, closed)
-        with deadline_of(self.time_limit_s, deadline) as limit:
+        with deadline_of(None, deadline) as limit:
             run = _Run(self, question, states, pool or ScenarioPool(HourTemplates(question)), progress, limit)
             return run.execute(cutoff)
 

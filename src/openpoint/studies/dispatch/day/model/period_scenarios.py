@@ -50,7 +50,7 @@ from openpoint.studies.dispatch.day.model.period_columns import (
 )
 from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation, ScenarioDays
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, relative_gap
 from openpoint.twostage.risk import Regret
 
 FIRST = 4
@@ -169,14 +169,10 @@ class PeriodScenarios:
     """The plan of a given topology at the least risk of scenario days: few of them each by itself, many in groups.
 
     Attributes:
-        gap: relative gap at which to stop. time_limit_s: seconds after which to stop.
+        gap: relative gap at which to stop.
     """
 
     gap: float = 1e-3
-    time_limit_s: float | None = None
-
-    def __post_init__(self) -> None:
-        check_stops(self.gap, self.time_limit_s)
 
     def __str__(self) -> str:
         return f"PeriodScenarios(gap={self.gap:g})"
@@ -194,14 +190,14 @@ class PeriodScenarios:
 
         Args:
             question: with scenario days. progress: called with every line of the log.
-            deadline: takes the place of the time limit. closed: (E) or (T, E) states of the branches; today's if None.
+            deadline: when to stop. closed: (E) or (T, E) states of the branches; today's if None.
             templates: compiled recourses of the same question.
 
         Raises:
             OptionError: there are no scenario days; the risk is a regret.
         """
         states, days = states_of(question, closed), scenarios_of(question)
-        with deadline_of(self.time_limit_s, deadline) as limit:
+        with deadline_of(None, deadline) as limit:
             master = DayMaster(question, states, templates=templates)
             return _Run(self.gap, master, days, limit, progress).execute()
 

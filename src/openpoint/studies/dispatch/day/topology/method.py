@@ -33,7 +33,7 @@ from openpoint.studies.dispatch.day.topology.columns import Copy
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, NodeBound
 from openpoint.studies.dispatch.day.topology.tree import TopologyTree, exchanged, heaviest_state
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress, Termination, check_stops, relative_gap
+from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
 
 # Weights of days with which the bound of a radial state is near the worst case of its best plan.
 #
@@ -265,14 +265,10 @@ class DayTopologySearch:
     """The search for the topology of a day.
 
     Attributes:
-        gap: relative gap of the cost that is enough. time_limit_s: seconds after which to stop with what is verified.
+        gap: relative gap of the cost that is enough.
     """
 
     gap: float = 1e-3
-    time_limit_s: float | None = None
-
-    def __post_init__(self) -> None:
-        check_stops(self.gap, self.time_limit_s)
 
     def __str__(self) -> str:
         return f"DayTopologySearch(gap={self.gap:g})"
@@ -289,7 +285,7 @@ class DayTopologySearch:
 
         Args:
             question: of the day. progress: called with every line of the log.
-            deadline: takes the place of the time limit.
+            deadline: when to stop with what is verified.
             pool: of an earlier solve of the same budgeted day, to which this one adds.
 
         Raises:
@@ -297,7 +293,7 @@ class DayTopologySearch:
         """
         if question.topology is not Cadence.ONCE:
             raise OptionError("the search for the topology of a day decides it once; ask for topology='once'")
-        with deadline_of(self.time_limit_s, deadline) as limit:
+        with deadline_of(None, deadline) as limit:
             return _Run(question, self.gap, progress, limit, pool).run()
 
 
