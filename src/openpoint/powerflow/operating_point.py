@@ -27,6 +27,28 @@ KEPT = 4096
 """Networks that are kept for the next call."""
 
 
+LEAST = 1e-9
+"""A bound of a criterion is relative to itself, or to this share of `s_base_kva` if it is less."""
+
+
+@dataclass(frozen=True)
+class CriterionBound:
+    """The most that a further cost of an operating state may be, beside the one that is minimised.
+
+    Attributes:
+        name: of the cost. cost: its prices. most: per unit.
+    """
+
+    name: str
+    cost: OperatingCost
+    most: float
+
+    @property
+    def scale(self) -> float:
+        """What an excess is relative to."""
+        return max(abs(self.most), LEAST)
+
+
 @dataclass(frozen=True)
 class OperatingPointEvaluator:
     """Cost and violation of operating states.
@@ -34,18 +56,20 @@ class OperatingPointEvaluator:
     Attributes:
         network: a balanced network with its limits, the devices at today's positions. devices: what may be set.
         cost: what a state is worth. supply: limits of sources and generators beside the boxes of the network.
+        criterion_bounds: the most that other costs may be.
     """
 
     network: Network
     devices: Devices
     cost: OperatingCost
     supply: SupplyLimits
+    criterion_bounds: tuple[CriterionBound, ...] = ()
 
     def evaluate(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> tuple[Floats, Floats]:
         """(K) costs and (K) violations of states; both are inf where no flow exists or a bus has no source.
 
-        The violation is the sum of the excesses relative to the limits: of squared voltages and currents, and of the
-        powers of sources and generators. It is 0 where all are kept within `LIMIT_TOLERANCE`.
+        The violation is the sum of the excesses relative to the limits: of squared voltages and currents, of the powers
+        of sources and generators, and of further costs. It is 0 where all are kept within `LIMIT_TOLERANCE`.
 
         Args:
             closed: (E) or (K, E). positions: (D) or (K, D). generation: (G) or (K, G) outputs, today's if None; that
@@ -79,8 +103,9 @@ class OperatingPointEvaluator:
             (np.abs(outputs), supply.generator_s_max),
         ]:
             parts.append(relative_excess(power, limit)[:, np.isfinite(limit)])
-        value = self._cost(flows, states, where, outputs, on)
-        excess = np.concatenate(parts, axis=1)
+        value = self._cost(self.cost, flows, states, where, outputs, on)
+        over = [each - LIMIT_TOLERANCE for each in self._beyond_criteria(flows, states, where, outputs, on)]
+        excess = np.column_stack([*parts, *over])
         return np.where(lost, np.inf, value), np.where(lost[:, None], np.inf, excess)
 
     def flows(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> Flows:
@@ -164,12 +189,25 @@ class OperatingPointEvaluator:
         flows = self._solved(closed, positions, generation)
         lost = ~(flows.converged & flows.energised.all(axis=1))
         on = self.on(positions)
-        value = self._cost(flows, closed, positions, generation, on)
+        value = self._cost(self.cost, flows, closed, positions, generation, on)
         violation = excesses(self.network, flows) + self._power_excess(flows.source_s, generation, on)
+        for beyond in self._beyond_criteria(flows, closed, positions, generation, on):
+            violation += np.where(beyond > LIMIT_TOLERANCE, beyond, 0.0)
         return np.where(lost, np.inf, value), np.where(lost, np.inf, violation)
 
-    def _cost(self, flows: Flows, closed: Bools, positions: Ints, generation: Complexes, on: Bools) -> Floats:
-        cost, net, p = self.cost, self.network, generation.real
+    def _beyond_criteria(
+        self, flows: Flows, closed: Bools, positions: Ints, generation: Complexes, on: Bools
+    ) -> list[Floats]:
+        """(K) excess of each bound of a criterion, relative to it; negative where it is kept."""
+        return [
+            (self._cost(bound.cost, flows, closed, positions, generation, on) - bound.most) / bound.scale
+            for bound in self.criterion_bounds
+        ]
+
+    def _cost(
+        self, cost: OperatingCost, flows: Flows, closed: Bools, positions: Ints, generation: Complexes, on: Bools
+    ) -> Floats:
+        net, p = self.network, generation.real
         value = cost.loss * np.where(np.isfinite(flows.loss), flows.loss, 0.0) + flows.source_s.real @ cost.source
         value += p @ cost.generator + p**2 @ cost.square + on @ cost.idle
         if cost.current.any():

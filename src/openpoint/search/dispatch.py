@@ -31,12 +31,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations, product
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
+from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate
 from openpoint.search.kernel.arrays import CLOSED, OPEN, PHI_BITS, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts, pool_for, record_for
@@ -221,28 +222,11 @@ ACCURACY = 1e-12
 """Relative gain of cost at which a round ends."""
 
 
-class MarginEvaluator(Protocol):
-    """The evaluator of operating states, such as an `OperatingPointEvaluator`."""
-
-    @property
-    def network(self) -> Network: ...
-    def evaluate(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> tuple[Floats, Floats]:
-        """(K) costs and (K) violations of states."""
-        ...
-
-    def margins(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
-        """(K) costs of states, and (K, M) by how much they exceed what counts as kept of M limits, relative to these.
-
-        Below 0 where there is room; both are inf where no flow exists.
-        """
-        ...
-
-
 @dataclass
 class _Outputs:
     """Outputs of one state as points between 0 and 1, and what they cost and exceed, with derivatives."""
 
-    point: MarginEvaluator
+    point: OperatingPointEvaluator
     closed: Bools
     positions: Ints
     given: Complexes
@@ -286,7 +270,7 @@ class _Outputs:
 
 
 def improved(
-    point: MarginEvaluator,
+    point: OperatingPointEvaluator,
     closed: Bools,
     positions: Ints,
     output: Complexes,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from openpoint.network.operating_cost import OperatingCost, least_loss
-from openpoint.studies.dispatch.model.evaluation import CriterionBound, bounded
+from openpoint.powerflow.operating_point import CriterionBound
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.solving import ExtensiveForm
@@ -52,7 +52,7 @@ def test_the_best_state_under_a_bound_is_that_of_all_states(seed: int, kind: str
         return
     program = replace(program_of(grid), criterion_bounds=(bound,))
     check_program(program, count=1, seed=seed)
-    best = best_operating_state(bounded(grid.evaluator, [bound])).best
+    best = best_operating_state(replace(grid.evaluator, criterion_bounds=(bound,))).best
     assert best.violation == 0.0
     for method in (Benders(gap=1e-5), ExtensiveForm(gap=1e-4))[: 1 + (seed in (1007, 1010))]:
         found = method.solve(program)

@@ -17,7 +17,7 @@ from openpoint.network.criteria import weighted
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations
-from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.powerflow.operating_point import CriterionBound, OperatingPointEvaluator
 from openpoint.search.deviation import DropTrees
 from openpoint.search.enumeration import OperatingState, best_operating_state, count_positions, count_topologies
 from openpoint.search.kernel.arrays import Model
@@ -25,7 +25,6 @@ from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.objective import free_devices, objective_of
 from openpoint.search.topology import search_topologies
-from openpoint.studies.dispatch.model.evaluation import BoundedEvaluator, CriterionBound, bounded
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
@@ -102,11 +101,9 @@ class Question:
         return bool(np.any((net.p_min < net.p_max) | (net.q_min < net.q_max)))
 
     @cached_property
-    def evaluator(self) -> BoundedEvaluator:
+    def evaluator(self) -> OperatingPointEvaluator:
         """Objective and violation of states, bounded criteria included."""
-        return bounded(
-            OperatingPointEvaluator(self.network, self.devices, self.cost, self.supply), self.criterion_bounds
-        )
+        return OperatingPointEvaluator(self.network, self.devices, self.cost, self.supply, self.criterion_bounds)
 
     @property
     def today(self) -> OperatingState:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
@@ -13,9 +13,8 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.radiality import Switching
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
-from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.powerflow.operating_point import CriterionBound, OperatingPointEvaluator
 from openpoint.search.dispatch import improved
 from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.layout import DispatchState
@@ -145,85 +144,7 @@ class StateEvaluator:
         return bool(np.all(given | ~on))
 
     @cached_property
-    def _point(self) -> BoundedEvaluator:
+    def _point(self) -> OperatingPointEvaluator:
         """The evaluator of the flow, which keeps the networks of the positions that it has seen."""
         cost = self.decision_cost
-        flow = OperatingPointEvaluator(cost.network, cost.devices, cost.of_flow, self.supply)
-        return bounded(flow, self.criterion_bounds)
-
-
-# Bounds of criteria: the most that further costs of an operating state may be, beside the one that is minimised.
-
-
-LEAST = 1e-9
-"""A bound of a criterion is relative to itself, or to this share of `s_base_kva` if it is less."""
-
-
-@dataclass(frozen=True)
-class CriterionBound:
-    """The most that a cost may be.
-
-    Attributes:
-        name: of the cost. cost: its prices. most: per unit.
-    """
-
-    name: str
-    cost: OperatingCost
-    most: float
-
-    @property
-    def scale(self) -> float:
-        """What an excess is relative to."""
-        return max(abs(self.most), LEAST)
-
-
-@dataclass(frozen=True)
-class BoundedEvaluator:
-    """Cost and violation of operating states, where the violation counts what exceeds a bound of a criterion, too.
-
-    Attributes:
-        unbounded: cost and violation without bounds of criteria. criterion_bounds: what else may not be exceeded.
-        others: the evaluators of the costs of these.
-    """
-
-    unbounded: OperatingPointEvaluator
-    criterion_bounds: tuple[CriterionBound, ...]
-    others: tuple[OperatingPointEvaluator, ...]
-
-    @property
-    def network(self) -> Network:
-        """As of `unbounded`."""
-        return self.unbounded.network
-
-    @property
-    def devices(self) -> Devices:
-        """As of `unbounded`."""
-        return self.unbounded.devices
-
-    def on(self, positions: Ints) -> Bools:
-        """(K, G) whether each generator is on."""
-        return self.unbounded.on(positions)
-
-    def evaluate(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> tuple[Floats, Floats]:
-        """(K) costs and (K) violations of states; both are inf where no flow exists or a bus has no source."""
-        value, violation = self.unbounded.evaluate(closed, positions, generation)
-        for bound, other in zip(self.criterion_bounds, self.others, strict=True):
-            excess = (other.evaluate(closed, positions, generation)[0] - bound.most) / bound.scale
-            violation = violation + np.where(excess > LIMIT_TOLERANCE, excess, 0.0)
-        return value, violation
-
-    def margins(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
-        """(K) costs and (K, M) by how much states exceed what counts as kept of limits and bounds of criteria."""
-        value, excess = self.unbounded.margins(closed, positions, generation)
-        over = [
-            (other.evaluate(closed, positions, generation)[0] - bound.most) / bound.scale - LIMIT_TOLERANCE
-            for bound, other in zip(self.criterion_bounds, self.others, strict=True)
-        ]
-        return value, np.column_stack([excess, *over])
-
-
-def bounded(unbounded: OperatingPointEvaluator, criterion_bounds: Iterable[CriterionBound]) -> BoundedEvaluator:
-    """The evaluator with bounds of other criteria."""
-    some, base = tuple(criterion_bounds), unbounded
-    others = (OperatingPointEvaluator(base.network, base.devices, each.cost, base.supply) for each in some)
-    return BoundedEvaluator(unbounded, some, tuple(others))
+        return OperatingPointEvaluator(cost.network, cost.devices, cost.of_flow, self.supply, self.criterion_bounds)

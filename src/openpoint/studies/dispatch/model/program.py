@@ -41,13 +41,13 @@ from openpoint.formulations.schedule import with_criterion_bound, with_operating
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.powerflow.operating_point import CriterionBound
 from openpoint.search.exchange.pairs import exchanges
 from openpoint.solvers.modelling import cp
-from openpoint.studies.dispatch.model.evaluation import CriterionBound, DecisionCost, StateEvaluator
+from openpoint.studies.dispatch.model.evaluation import DecisionCost, StateEvaluator
 from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.studies.dispatch.model.relaxed import ConeBound, RelaxedPositions
 from openpoint.studies.reconfigure.model import RadialProgram, as_demand, as_realisation
-from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainProgram
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
@@ -426,7 +426,3 @@ class DispatchProgram(PlainProgram[StateChoice, "DistFlow"]):
     def dispatch(self, recourse: DistFlow) -> cp.Variable | None:
         """Outputs of the dispatchable generators."""
         return recourse.s_gen
-
-    def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
-        """None."""
-        return None
