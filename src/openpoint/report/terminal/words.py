@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from openpoint.names import join_names
 from openpoint.report.numerals import method_words
+
+if TYPE_CHECKING:
+    from openpoint.twostage.log import Iteration
 
 
 def safe(text: str) -> str:
@@ -49,32 +52,13 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
     return lines
 
 
-class Iterated(Protocol):
-    """An iteration of a method; bounds that are not known are not finite."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def lower_bound(self) -> float: ...
-    @property
-    def upper_bound(self) -> float: ...
-    @property
-    def gap(self) -> float: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def mark(self) -> str: ...
-
-
 def iteration_titles(unit: str) -> str:
     """The titles above the lines of iterations, whose bounds are in this unit."""
     bounds = f"{'lower ' + unit:>14} {'upper ' + unit:>14}"
     return f"{'iteration':>9} {'seconds':>9} {bounds} {'gap %':>10}  verdict"
 
 
-def iteration_line(iteration: Iterated) -> str:
+def iteration_line(iteration: Iteration) -> str:
     """The line of an iteration; `bounds_of` reads it."""
     mark = f"  ! {safe(iteration.mark)}" if iteration.mark else ""
     return (
