@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from openpoint.arrays import Floats
@@ -160,8 +160,6 @@ class Outcome:
         return relative_gap(self.lower_bound, self.upper_bound)
 
 
-StoppingRule = Callable[[Sequence[Iteration]], Termination | None]
-
 PROVEN_GAP = 1e-4
 """Largest gap at which an answer is called optimal: far below the accuracy of data of grids."""
 
@@ -178,26 +176,6 @@ def check_stops(gap: float, time_limit_s: float | None) -> None:
         raise OptionError(f"time limit is {time_limit_s:g}; give seconds above 0")
 
 
-def gap_reached(gap: float) -> StoppingRule:
-    """Stop at a relative gap: optimal if it is at most PROVEN_GAP."""
-
-    def rule(log: Sequence[Iteration]) -> Termination | None:
-        if not log or log[-1].gap > gap:
-            return None
-        return Termination.OPTIMAL if log[-1].gap <= PROVEN_GAP else Termination.GAP
-
-    return rule
-
-
-def iterations_reached(most: int) -> StoppingRule:
-    """Stop after a number of iterations."""
-    return lambda log: Termination.ITERATIONS if sum(not line.interim for line in log) >= most else None
-
-
-def first_of(*rules: StoppingRule) -> StoppingRule:
-    """The first rule that stops."""
-
-    def rule(log: Sequence[Iteration]) -> Termination | None:
-        return next((reason for each in rules if (reason := each(log)) is not None), None)
-
-    return rule
+def ended_by(gap: float) -> Termination:
+    """How a run ends that has reached the gap asked for: optimal if it is at most PROVEN_GAP."""
+    return Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP

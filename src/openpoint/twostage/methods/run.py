@@ -22,15 +22,12 @@ from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import (
-    PROVEN_GAP,
     Iteration,
     Outcome,
     Progress,
     Termination,
     check_stops,
-    first_of,
-    gap_reached,
-    iterations_reached,
+    ended_by,
     relative_gap,
 )
 from openpoint.twostage.methods.master import Master, Proposal
@@ -117,7 +114,6 @@ class Run:
     def execute(self) -> Outcome:
         """Run the loop, first without the deferred entries, if any."""
         settings = self.settings
-        stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
         _LOG.info("built the master problem")
         self._relaxed_root(master)
@@ -137,8 +133,10 @@ class Run:
             words = self._learn(master, proposal, evaluation, again=again)
             if proposal.status is Status.LIMIT:
                 return self._outcome(self._why_stopped(proposal.status))
-            if (reason := stop_rule(self.log)) is not None:
-                return self._outcome(reason)
+            if (gap := relative_gap(self.lower, self.upper)) <= settings.gap:
+                return self._outcome(ended_by(gap))
+            if self._iterations >= settings.max_iterations:
+                return self._outcome(Termination.ITERATIONS)
             if self.deadline.over():
                 return self._outcome(self.deadline.why)
             if self._model_solved(master, evaluation):
@@ -182,7 +180,6 @@ class Run:
         """Find the best decision without the deferred entries, to the gap; its bound is not one of the program."""
         settings, lower = self.settings, -math.inf
         part = self.deadline.within(DEFERRED_SHARE * self.deadline.left())
-        most = iterations_reached(settings.max_iterations)
 
         def stop() -> bool:
             return part.over() or relative_gap(lower, self.upper) <= settings.gap
@@ -194,7 +191,7 @@ class Run:
         master.fix_at_zero(deferred)
         seen: set[bytes] = set()
         settled: set[bytes] = set()
-        while not stop() and most(self.log) is None:
+        while not stop() and self._iterations < settings.max_iterations:
             proposal = master.propose(gap=0.3 * settings.gap, seconds=part.left(), stop=stop, watch=watch)
             watch(proposal.bound)
             if proposal.decision is None or (key := proposal.decision.tobytes()) in settled:
@@ -260,6 +257,11 @@ class Run:
         """Keep the better lower bound, at most the value of the incumbent."""
         self.lower = max(self.lower, min(bound, self.upper))
 
+    @property
+    def _iterations(self) -> int:
+        """How many decisions were tried."""
+        return sum(not line.interim for line in self.log)
+
     def log_interim(self, word: str) -> None:
         """Add a line between iterations to the log."""
         self._log_line(word, math.inf, 0.0, "", interim=True)
@@ -319,7 +321,7 @@ class Run:
             self.lower = self.upper
             return Termination.OPTIMAL
         if (gap := relative_gap(self.lower, self.upper)) <= self.settings.gap:
-            return Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
+            return ended_by(gap)
         return self.deadline.why
 
     def _outcome(self, termination: Termination) -> Outcome:

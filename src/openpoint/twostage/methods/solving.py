@@ -21,7 +21,7 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.modelling import cp
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import CUT_SHORT, PROVEN_GAP, Iteration, Outcome, Progress, Termination, check_stops
+from openpoint.twostage.log import CUT_SHORT, Iteration, Outcome, Progress, Termination, check_stops, ended_by
 from openpoint.twostage.methods.master import RecourseCopy, embed_recourse
 from openpoint.twostage.methods.run import Learning, Run, Settings
 from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, Goal, Objective, no_good, objective_of, parts
@@ -387,7 +387,7 @@ class ExtensiveForm:
         self, answer: Answer, last: Iteration, deadline: Deadline, *, again: bool, exact: bool
     ) -> Termination | None:
         if last.gap <= self.gap:
-            return Termination.OPTIMAL if last.gap <= PROVEN_GAP else Termination.GAP
+            return ended_by(last.gap)
         if answer.status is Status.INFEASIBLE:
             return Termination.INFEASIBLE
         if deadline.interrupted() or answer.status is Status.LIMIT:

@@ -34,7 +34,7 @@ from openpoint.studies.partition.setup import Method
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import PROVEN_GAP, Iteration, Outcome, Progress, Termination, relative_gap
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, ended_by, relative_gap
 
 
 def steps_answer(
@@ -308,7 +308,7 @@ class _RollingSolution:
     def _outcome(self, ended: Termination | None) -> Outcome:
         gap = relative_gap(self._lower, self._upper)
         if gap <= self._method.gap:
-            ended = Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
+            ended = ended_by(gap)
         return Outcome(
             ended or Termination.ACCURACY,
             self._best,

@@ -38,7 +38,7 @@ from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation
 from openpoint.studies.dispatch.day.model.vertices import Vertices, WorstDays, vertices_of
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, relative_gap
+from openpoint.twostage.log import Iteration, Progress, Termination, ended_by, relative_gap
 
 # Branch and bound over the flows of periods in which lost energy is worth something.
 #
@@ -294,7 +294,7 @@ class _Run:
                 return self._outcome(Termination.ITERATIONS)
             learned = self._learn(values, choice)
             if self._gap() <= self.method.gap:
-                return self._outcome(Termination.OPTIMAL if self._gap() <= PROVEN_GAP else Termination.GAP)
+                return self._outcome(ended_by(self._gap()))
             if self.deadline.over():
                 return self._outcome(self.deadline.why)
             if self.lower >= cutoff:
@@ -326,7 +326,7 @@ class _Run:
             self.lower = max(self.lower, min(nodes.lower, self.upper))
             self._log_line("division")
         if self._gap() <= self.method.gap or self.lower >= cutoff:
-            return self._outcome(Termination.OPTIMAL if self._gap() <= PROVEN_GAP else Termination.GAP)
+            return self._outcome(ended_by(self._gap()))
         return self._outcome(self.deadline.why if self.deadline.over() else Termination.RELAXATION)
 
     def _gap(self) -> float:

@@ -50,7 +50,7 @@ from openpoint.studies.dispatch.day.model.period_columns import (
 )
 from openpoint.studies.dispatch.day.model.question import DayOutcome, DayQuestion, Operation, ScenarioDays
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, relative_gap
+from openpoint.twostage.log import Iteration, Progress, Termination, ended_by, relative_gap
 from openpoint.twostage.risk import Regret
 
 FIRST = 4
@@ -275,8 +275,8 @@ class _Run:
                 self.best = plan
             word = self._learned(answer, plan)
             self._report(plan, word)
-            if relative_gap(self.lower, self.upper) <= self.gap:
-                return self._outcome(Termination.GAP)
+            if (gap := relative_gap(self.lower, self.upper)) <= self.gap:
+                return self._outcome(ended_by(gap))
             if self.deadline.over():
                 return self._outcome(self.deadline.why)
             if not word:
@@ -342,8 +342,6 @@ class _Run:
         if self.best is None:
             return DayOutcome(end, None, None, None, lower, math.inf, tuple(self.log), seconds)
         *operated, forecast = operations(self.finder.evaluator, self.best.values, self.rows)
-        if end is Termination.GAP and relative_gap(lower, self.upper) <= PROVEN_GAP:
-            end = Termination.OPTIMAL
         return DayOutcome(
             end,
             self.best.values.plan,
