@@ -16,7 +16,6 @@ from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import (
     best_operating_state,
-    best_topologies,
     combination,
     count_positions,
     count_topologies,
@@ -142,31 +141,6 @@ def test_locks_replace_what_is_not_switchable() -> None:
         count_topologies(network, locked_open=first, locked_closed=first)
     with pytest.raises(OptionError, match="one entry a branch"):
         count_topologies(network, locked_open=np.zeros(2, dtype=bool))
-
-
-def test_more_than_the_limit_is_refused_before_the_start() -> None:
-    network = make_network(40, [Branch(i, j) for i, j in combinations(range(40), 2)], {0: 1.0 + 0.0j})
-    with pytest.raises(OptionError, match="more than the limit of 1000000"):
-        topologies(network, limit=1_000_000)
-
-
-def test_the_best_are_those_of_least_value() -> None:
-    rng = np.random.default_rng(5)
-    edges = list(combinations(range(6), 2))
-    branches = [Branch(i, j, z=complex(*rng.uniform(0.01, 0.1, 2))) for i, j in edges]
-    network = make_network(6, branches, {0: 1.0 + 0.0j, 1: 1.0 + 0.0j}, power=rng.uniform(0.05, 0.3, 6) + 0.05j)
-
-    def loss(closed: np.ndarray) -> np.ndarray:
-        return losses(network, closed)[0]
-
-    values, states = best_topologies(network, loss, keep=5, chunk=64)
-    everything = np.concatenate(list(topologies(network)))
-    assert len(everything) == count_topologies(network)
-    np.testing.assert_array_equal(values, np.sort(loss(everything))[:5])
-    np.testing.assert_array_equal(loss(states), values)
-    nothing, no_states = best_topologies(network, lambda closed: np.full(len(closed), np.inf))
-    assert nothing.shape == (0,)
-    assert no_states.shape == (0, len(edges))
 
 
 FEW = 300

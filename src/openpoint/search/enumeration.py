@@ -127,7 +127,6 @@ def topologies(
     *,
     locked_closed: Bools | None = None,
     locked_open: Bools | None = None,
-    limit: int | None = None,
     chunk: int = 4096,
 ) -> Iterator[Bools]:
     """All radial topologies, each once, in chunks of (K, E) states of the branches, K <= chunk.
@@ -135,60 +134,17 @@ def topologies(
     Args:
         network: a balanced network.
         locked_closed, locked_open: (E) branches that keep their state; default: those that are not switchable.
-        limit: refuse to start when there are more topologies than this.
         chunk: topologies in a chunk.
 
     Raises:
-        OptionError: more topologies than `limit`, a branch locked both ways, or several phases.
+        OptionError: a branch locked both ways, or several phases.
     """
-    must, may = _choice(network, locked_closed, locked_open)
-    if limit is not None and (number := _count(network, must, may)) > limit:
-        raise OptionError(
-            f"there are {number} radial topologies, more than the limit of {limit}; lock branches or raise it"
-        )
-    return _chunks(network, must, may, chunk)
+    return _chunks(network, *_choice(network, locked_closed, locked_open), chunk)
 
 
 def count_topologies(network: Network, *, locked_closed: Bools | None = None, locked_open: Bools | None = None) -> int:
     """How many radial topologies there are, exactly, by Kirchhoff's theorem; arguments as in `topologies`."""
     return _count(network, *_choice(network, locked_closed, locked_open))
-
-
-def best_topologies(
-    network: Network,
-    objective: Callable[[Bools], Floats],
-    *,
-    keep: int = 1,
-    locked_closed: Bools | None = None,
-    locked_open: Bools | None = None,
-    limit: int | None = None,
-    chunk: int = 4096,
-    stop: Callable[[], bool] | None = None,
-) -> tuple[Floats, Bools]:
-    """The topologies with the least objective among all, or among those evaluated before `stop`.
-
-    Args:
-        objective: from (K, E) states to (K) values; inf (or nan) rules a topology out.
-        keep: how many to return.
-        network, locked_closed, locked_open, limit, chunk: as in `topologies`.
-        stop: called before every chunk but the first; True ends the enumeration.
-
-    Returns:
-        (K) values in ascending order and (K, E) states, K <= keep; equal values stay in the order of enumeration.
-    """
-    values = np.empty(0)
-    states = np.empty((0, network.n_conductors), dtype=np.bool_)
-    every = topologies(network, locked_closed=locked_closed, locked_open=locked_open, limit=limit, chunk=chunk)
-    for k, closed in enumerate(every):
-        if k and stop is not None and stop():
-            break
-        new = np.asarray(objective(closed), dtype=np.float64)
-        good = np.flatnonzero(np.isfinite(new))
-        values = np.concatenate([values, new[good]])
-        first = np.argsort(values, kind="stable")[:keep]
-        states = np.concatenate([states, closed[good]])[first]
-        values = values[first]
-    return values, states
 
 
 def _choice(network: Network, locked_closed: Bools | None, locked_open: Bools | None) -> tuple[Bools, Bools]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol, final
 
 import numpy as np
@@ -24,7 +25,7 @@ from openpoint.formulations.radiality import Choices, Switching, heaviest_tree
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import Ensemble, ensemble, excesses, is_limited
-from openpoint.search.enumeration import best_topologies, count_topologies
+from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.exchange.pairs import descend, exchanges
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
@@ -241,7 +242,7 @@ class EnumeratedProgram(SwitchedProgram, Protocol):
 
 
 def best_of_all(program: EnumeratedProgram, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
-    """All topologies by their price; where none has any, by their violation.
+    """The topology of least price among all; where none has any, that of least violation.
 
     Raises:
         OptionError: more topologies than `most`, generators to dispatch, or regret.
@@ -259,16 +260,30 @@ def best_of_all(program: EnumeratedProgram, most: int, progress: Progress | None
             f"{count:,} radial topologies are too many to enumerate (most {most:,}); use "
             "TopologySearch, or Benders for many futures"
         )
-    began, futures = deadline.passed(), program.uncertainty.values
-    best, value, tried = _best(program, program.ac.objectives, deadline)
-    found, decision = math.isfinite(value), best
-    if not found:
-        least, violation, met = _best(program, program.ac.violations, deadline)
-        decision = least if math.isfinite(violation) else None
-        tried = min(tried, met)
+    began, futures, ac = deadline.passed(), program.uncertainty.values, program.ac
+    locks = {"locked_closed": program.must_close, "locked_open": program.must_open}
+    chunks = topologies(net, **locks, chunk=max(1, min(4096, FLOWS // len(futures))))
+    today = heaviest_tree(program.choices, net.closed.astype(float)) > 0.5
+    value, violation, tried = math.inf, math.inf, 0
+    best: Bools | None = None
+    least: Bools | None = None
+    for k, chunk in enumerate(chain([today[None, :]], chunks)):  # where the time is up, the one like today was tried
+        if k > 1 and deadline.over():
+            break
+        tried += len(chunk) if k else 0
+        closed = chunk[ac.switching.allowed(chunk)]
+        if not len(closed):
+            continue
+        lost, excess = ac.flows(closed)
+        values, violations = ac.objective.many(ac.switching.cost(closed), lost, excess), excess.sum(axis=1)
+        if values.min() < value:
+            value, best = float(values.min()), closed[values.argmin()]
+        if violations.min() < violation:
+            violation, least = float(violations.min()), closed[violations.argmin()]
+    found, complete, seconds = best is not None, tried >= count, deadline.passed() - began
+    decision = best if found else least
     shown = None if decision is None else decision.astype(float)
     verdict = None if shown is None else program.evaluate(shown, futures, None)
-    complete, seconds = tried >= count, deadline.passed() - began
     reason = Termination.OPTIMAL if found else Termination.INFEASIBLE
     lower = value
     words = f"{count:,} topologies"
@@ -288,33 +303,3 @@ def best_of_all(program: EnumeratedProgram, most: int, progress: Progress | None
         least_violation=None if found else shown,
         values=verdict.values if found and verdict is not None else None,
     )
-
-
-def _best(
-    program: EnumeratedProgram, objective: Callable[[Bools], Floats], deadline: Deadline
-) -> tuple[Bools | None, float, int]:
-    """The topology (E) of least objective, its value, and how many were tried.
-
-    Where some were not, the one nearest to today's state is among those that were.
-    """
-    net, tried = program.network, 0
-
-    def counted(closed: Bools) -> Floats:
-        nonlocal tried
-        tried += len(closed)
-        return objective(closed)
-
-    values, best = best_topologies(
-        net,
-        counted,
-        locked_closed=program.must_close,
-        locked_open=program.must_open,
-        chunk=max(1, min(4096, FLOWS // len(program.uncertainty.values))),
-        stop=deadline.over,
-    )
-    found, value = (best[0], float(values[0])) if len(values) else (None, math.inf)
-    if deadline.over():
-        today = heaviest_tree(program.choices, net.closed.astype(float)) > 0.5
-        if (known := float(objective(today[None, :])[0])) < value:
-            found, value = today, known
-    return found, value, tried
