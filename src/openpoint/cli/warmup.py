@@ -189,7 +189,7 @@ def _devices() -> None:
 
 def _day() -> None:
     grid, uncertain = files.load("baran33"), {"load": 0.1, "solar": 0.3, "wind": 0.3}
-    dispatch_day(grid, "baran33-day", topology="once", uncertain=uncertain, budget=2, gap=0.01)
+    dispatch_day(grid, "baran33-day", topology="once", uncertain=uncertain, budget=2, gap=0.002)
 
 
 def _switching() -> None:
