@@ -5,8 +5,6 @@ Primal heuristics of reconfiguration: radial states to start from, and near a fr
 Warm starts are local optima of branch exchange (Civanlar et al. 1988; Baran and Wu 1989) from the tree nearest to
 today's state and from the tree of least impedance. A fractional decision is rounded to the heaviest spanning tree under
 it (Kruskal 1956), again with noise added.
-
-All radial topologies by exact AC power flow.
 """
 
 from __future__ import annotations
@@ -14,28 +12,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
-from openpoint.errors import OptionError
 from openpoint.formulations.radiality import Choices, Switching, heaviest_tree
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import Ensemble, ensemble, excesses, is_limited
-from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.exchange.pairs import descend, exchanges
-from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.log import Outcome
 from openpoint.twostage.program import ExactEvaluation, Objective
-from openpoint.twostage.risk import Regret, Risk
-from openpoint.twostage.uncertainty import Finite
 from openpoint.twostage.workers.pool import never
 
 TRIAL_MOST = 20_000
 """Power flows solved at once: what their voltages take in memory."""
+FLOWS = 4_000
+"""Power flows between two looks at the clock."""
 
 
 @final
@@ -100,6 +94,34 @@ class AcEvaluator:
                 excess[good] = excesses(net, solve(net, states[good], s_power=demand[good]))
             loss[part], violation[part] = lost.reshape(-1, k) * net.s_base_kva, excess.reshape(-1, k)
         return loss, violation
+
+    @property
+    def chunk(self) -> int:
+        """States between two looks at the clock."""
+        return max(1, min(4096, FLOWS // len(self.demands)))
+
+    def best_of(
+        self, chunks: Iterable[Bools], stop: Callable[[], bool]
+    ) -> tuple[Bools | None, float, Bools | None, int]:
+        """Of chunks of states, (C, E): the one of least objective and its value, the one of least violation, and how
+        many were tried. The first two chunks are tried in any case."""
+        value, violation, tried = math.inf, math.inf, 0
+        best: Bools | None = None
+        least: Bools | None = None
+        for k, chunk in enumerate(chunks):
+            if k > 1 and stop():
+                break
+            tried += len(chunk)
+            closed = chunk[self.switching.allowed(chunk)]
+            if not len(closed):
+                continue
+            lost, excess = self.flows(closed)
+            values, violations = self.objective.many(self.switching.cost(closed), lost, excess), excess.sum(axis=1)
+            if values.min() < value:
+                value, best = float(values.min()), closed[values.argmin()]
+            if violations.min() < violation:
+                violation, least = float(violations.min()), closed[violations.argmin()]
+        return best, value, least, tried
 
 
 def states_of(outcome: Outcome) -> Ensemble | None:
@@ -208,98 +230,3 @@ class TreeHeuristics:
         """The heaviest tree that keeps the locks and the number of changes, if it does."""
         tree = heaviest_tree(self.choices, weight)
         return [tree] if self.evaluator.switching.allowed(tree > 0.5) else []
-
-
-FLOWS = 4_000
-"""Power flows between two looks at the clock."""
-
-
-class SwitchedProgram(Protocol):
-    """What every method needs of a program whose first stage is a radial state; see `RadialProgram`."""
-
-    @property
-    def network(self) -> Network: ...
-    @property
-    def must_close(self) -> Bools: ...
-    @property
-    def must_open(self) -> Bools: ...
-    @property
-    def choices(self) -> Choices: ...
-    @property
-    def ac(self) -> AcEvaluator: ...
-
-
-class EnumeratedProgram(SwitchedProgram, Protocol):
-    """What enumeration needs of it, too."""
-
-    @property
-    def risk(self) -> Risk: ...
-    @property
-    def uncertainty(self) -> Finite: ...
-    def evaluate(self, decision: Floats, realisations: Floats, dispatch: None) -> ExactEvaluation:
-        """Exact AC power flow in every future."""
-        ...
-
-
-def best_of_all(program: EnumeratedProgram, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
-    """The topology of least price among all; where none has any, that of least violation.
-
-    Raises:
-        OptionError: more topologies than `most`, generators to dispatch, or regret.
-    """
-    net = program.network
-    if len(net.generator_names):
-        raise OptionError(
-            "Enumeration cannot dispatch generators; use TopologySearch, or clear their limits to fix them"
-        )
-    if isinstance(program.risk, Regret):
-        raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
-    count = count_topologies(net, locked_closed=program.must_close, locked_open=program.must_open)
-    if count > most:
-        raise OptionError(
-            f"{count:,} radial topologies are too many to enumerate (most {most:,}); use "
-            "TopologySearch, or Benders for many futures"
-        )
-    began, futures, ac = deadline.passed(), program.uncertainty.values, program.ac
-    locks = {"locked_closed": program.must_close, "locked_open": program.must_open}
-    chunks = topologies(net, **locks, chunk=max(1, min(4096, FLOWS // len(futures))))
-    today = heaviest_tree(program.choices, net.closed.astype(float)) > 0.5
-    value, violation, tried = math.inf, math.inf, 0
-    best: Bools | None = None
-    least: Bools | None = None
-    for k, chunk in enumerate(chain([today[None, :]], chunks)):  # where the time is up, the one like today was tried
-        if k > 1 and deadline.over():
-            break
-        tried += len(chunk) if k else 0
-        closed = chunk[ac.switching.allowed(chunk)]
-        if not len(closed):
-            continue
-        lost, excess = ac.flows(closed)
-        values, violations = ac.objective.many(ac.switching.cost(closed), lost, excess), excess.sum(axis=1)
-        if values.min() < value:
-            value, best = float(values.min()), closed[values.argmin()]
-        if violations.min() < violation:
-            violation, least = float(violations.min()), closed[violations.argmin()]
-    found, complete, seconds = best is not None, tried >= count, deadline.passed() - began
-    decision = best if found else least
-    shown = None if decision is None else decision.astype(float)
-    verdict = None if shown is None else program.evaluate(shown, futures, None)
-    reason = Termination.OPTIMAL if found else Termination.INFEASIBLE
-    lower = value
-    words = f"{count:,} topologies"
-    if not complete:
-        reason, lower, words = deadline.why, -math.inf, f"{tried:,} of {words}"
-    last = Iteration(1, seconds, lower, value, value, words)
-    if progress is not None:
-        progress(last)
-    return Outcome(
-        reason,
-        shown if found else None,
-        None if verdict is None else verdict.state,
-        lower,
-        value,
-        (last,),
-        seconds,
-        least_violation=None if found else shown,
-        values=verdict.values if found and verdict is not None else None,
-    )

@@ -19,7 +19,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import Switching, heaviest_tree
+from openpoint.formulations.radiality import Choices, Switching, heaviest_tree
+from openpoint.network import Network
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend
@@ -29,7 +30,7 @@ from openpoint.search.futures.tree import FuturesCertificate
 from openpoint.search.methods import Log, Searched, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
-from openpoint.studies.reconfigure.ac_evaluation import PIECE, AcEvaluator, SwitchedProgram
+from openpoint.studies.reconfigure.ac_evaluation import PIECE, AcEvaluator
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.methods.solving import WAIT_AND_SEE_SHARE, StoppedError, nothing_yet, wait_and_see_bounds
@@ -56,9 +57,19 @@ BEST = 12
 """Exchanges that are evaluated in all futures."""
 
 
-class SearchedFutures(SwitchedProgram, Protocol):
-    """What the search of many futures needs of a program, too."""
+class SearchedFutures(Protocol):
+    """What the search of many futures needs of a program; see `RadialProgram`."""
 
+    @property
+    def network(self) -> Network: ...
+    @property
+    def must_close(self) -> Bools: ...
+    @property
+    def must_open(self) -> Bools: ...
+    @property
+    def choices(self) -> Choices: ...
+    @property
+    def ac(self) -> AcEvaluator: ...
     @property
     def max_changes(self) -> int | None: ...
     @property

@@ -10,15 +10,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import Choices, Switching, contract, radiality
+from openpoint.formulations.radiality import Choices, Switching, contract, heaviest_tree, radiality
 from openpoint.network import Network
 from openpoint.search.dispatch import Cone, Threshold
+from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
@@ -27,9 +29,9 @@ from openpoint.search.topology import search_topologies
 from openpoint.solvers.modelling import cp
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, TreeHeuristics
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Outcome, Progress
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainProgram, objective_of
-from openpoint.twostage.risk import Expectation, Risk
+from openpoint.twostage.risk import Expectation, Regret, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
 
@@ -367,10 +369,50 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
         return cone
 
     def enumerated(self, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
-        """The best of all radial states."""
-        from openpoint.studies.reconfigure.ac_evaluation import best_of_all
+        """The best of all radial states; where none keeps the limits, the one of least violation.
 
-        return best_of_all(self, most, progress, deadline)
+        Raises:
+            OptionError: more topologies than `most`, generators to dispatch, or regret.
+        """
+        net, locks = self.network, {"locked_closed": self.must_close, "locked_open": self.must_open}
+        if len(net.generator_names):
+            raise OptionError(
+                "Enumeration cannot dispatch generators; use TopologySearch, or clear their limits to fix them"
+            )
+        if isinstance(self.risk, Regret):
+            raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
+        count = count_topologies(net, **locks)
+        if count > most:
+            raise OptionError(
+                f"{count:,} radial topologies are too many to enumerate (most {most:,}); use "
+                "TopologySearch, or Benders for many futures"
+            )
+        began = deadline.passed()
+        today = heaviest_tree(self.choices, net.closed.astype(float)) > 0.5  # tried first, should the time be up
+        chunks = chain([today[None, :]], topologies(net, **locks, chunk=self.ac.chunk))
+        best, value, least, tried = self.ac.best_of(chunks, deadline.over)
+        closed = least if best is None else best
+        shown = None if closed is None else closed.astype(float)
+        verdict = None if shown is None else self.evaluate(shown, self.uncertainty.values, None)
+        reason, lower, words = Termination.INFEASIBLE, value, f"{count:,} topologies"
+        if tried <= count:
+            reason, lower, words = deadline.why, -math.inf, f"{tried - 1:,} of {words}"
+        elif best is not None:
+            reason = Termination.OPTIMAL
+        last = Iteration(1, deadline.passed() - began, lower, value, value, words)
+        if progress is not None:
+            progress(last)
+        return Outcome(
+            reason,
+            None if best is None else shown,
+            None if verdict is None else verdict.state,
+            lower,
+            value,
+            (last,),
+            last.seconds,
+            least_violation=shown if best is None else None,
+            values=None if best is None or verdict is None else verdict.values,
+        )
 
 
 def as_realisation(demand: Complexes) -> Floats:
