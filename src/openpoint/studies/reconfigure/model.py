@@ -280,21 +280,11 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
         """Bounds by topology search, which is far quicker for one demand; with a gap of inf by one tree."""
         if math.isinf(gap) and math.isfinite(value := self.heuristics.least_of_trees()):
             return 0.0, value
-        within = (deadline or Deadline()).within(DETERMINISTIC_S)
-        net, s = replace(self.network, s_power=self.demands[0]), self.network.s_base_kva
-        try:
-            found = search_topologies(
-                net,
-                must_close=self.must_close,
-                must_open=self.must_open,
-                max_changes=self.max_changes,
-                change_cost=self.change_cost_kw / s,
-                gap=gap if math.isinf(gap) else min(gap, SHARP),
-                deadline=within,
-            )
-        except OptionError:
-            return None
-        return None if found.closed is None else (found.lower_bound * s, found.value * s)
+        from openpoint.studies.reconfigure.many_futures import answer_for
+
+        within, s = (deadline or Deadline()).within(DETERMINISTIC_S), self.network.s_base_kva
+        found = answer_for(self, self.demands[0], within, gap if math.isinf(gap) else min(gap, SHARP))
+        return None if found is None or found.closed is None else (found.lower_bound * s, found.value * s)
 
     def searched(self, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> Outcome:
         """What topology search finds."""
