@@ -14,7 +14,7 @@ from openpoint.enclosure.islands import Refused, Topology
 from openpoint.enclosure.policy import Policy
 from openpoint.enclosure.verdict import Certifier
 from openpoint.studies.partition.ac import Follower, PlanCircuit, evaluate_plan
-from openpoint.studies.partition.certify.answer import islands_of
+from openpoint.studies.partition.certify import islands_of
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.samples import model_of
 

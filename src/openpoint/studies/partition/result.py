@@ -17,7 +17,7 @@ from openpoint.results.shape import figure, table
 from openpoint.results.switched import with_output
 from openpoint.studies.partition import schema as d
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
-from openpoint.studies.partition.certify.answer import Certificate
+from openpoint.studies.partition.certify import Certificate
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.twostage.log import PROVEN_GAP
 

@@ -12,7 +12,7 @@ from openpoint.grid.grid import Grid
 from openpoint.io.opendss.engine import require_engine
 from openpoint.report.terminal import words
 from openpoint.studies.partition.answer import answer
-from openpoint.studies.partition.certify.answer import NO_FLOW, certificate_of
+from openpoint.studies.partition.certify import NO_FLOW, certificate_of
 from openpoint.studies.partition.model.program import ExcludedIslands, PartitionProgram
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.result import PartitionResult

@@ -1,4 +1,4 @@
-"""What is certified of a plan, in names and units."""
+"""Whether a plan of microgrids holds in exact AC power flow for every load of its set, in names and units."""
 
 from __future__ import annotations
 
