@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -147,7 +148,7 @@ class _Run:
         before = self.nodes
         while queue.has(known.target(self.gap)) and not self.deadline.over():
             inherited, node = queue.pop()
-            tell = _Reporter(self, queue.lowest)
+            tell = partial(self._note_node, queue.lowest)
             bound = columns.bound(node.restriction, node.centre, inherited, tell)
             self.nodes = before + columns.nodes
             if bound is None:
@@ -183,6 +184,10 @@ class _Run:
         columns.nodes += once.nodes
         return value
 
+    def _note_node(self, rest: float, bound: float) -> None:
+        """A line of the log while a node is bounded; rest: the bound of all others."""
+        self._note(min(rest, bound), "bound")
+
     def _note(self, lower: float, words: str) -> None:
         """A line of the log."""
         upper = self.known.upper
@@ -209,17 +214,6 @@ class _Run:
             nodes=self.nodes,
             seconds=self._seconds(),
         )
-
-
-@dataclass(frozen=True)
-class _Reporter:
-    """Logs the bound of a node; that of the whole is the least of it and the `rest`."""
-
-    run: _Run
-    rest: float
-
-    def __call__(self, bound: float) -> None:
-        self.run._note(min(self.rest, bound), "bound")
 
 
 def _by_operations(restriction: Restriction, mix: Mix, odd: int) -> list[Restriction]:

@@ -57,39 +57,17 @@ Boxes = Mapping[int, tuple[FlowBox, ...]]
 """By the number of a copy."""
 
 
-@dataclass
-class Division:
-    """The nodes that are left, the least bound first.
-
-    Attributes:
-        queue: these nodes; its floor is the least bound of those that cannot be divided.
-    """
-
-    queue: Queue[Boxes] = field(default_factory=Queue)
-
-    @property
-    def lower(self) -> float:
-        """No plan costs less."""
-        return self.queue.lowest
-
-    @property
-    def left(self) -> bool:
-        """Whether a node is left that could raise the bound."""
-        return self.queue.has(self.queue.floor)
-
-    def next(self) -> tuple[float, Boxes]:
-        """The node of the least bound, and this bound."""
-        return self.queue.pop()
-
-    def divide(self, master: DayMaster, answer: MasterAnswer, bound: float, boxes: Boxes, least: float) -> None:
-        """Divide a node by its solution where more than `least` $ is open in a period; else it stays as it is."""
-        found = _widest(master, answer)
-        if found is None or found[0] <= least:
-            self.queue.done(bound)
-            return
-        _, number, parts = found
-        for part in parts:
-            self.queue.push(bound, {**boxes, number: (*boxes.get(number, ()), part)})
+def _divide(
+    queue: Queue[Boxes], master: DayMaster, answer: MasterAnswer, bound: float, boxes: Boxes, least: float
+) -> None:
+    """Divide a node by its solution where more than `least` $ is open in a period; else it is done."""
+    found = _widest(master, answer)
+    if found is None or found[0] <= least:
+        queue.done(bound)
+        return
+    _, number, parts = found
+    for part in parts:
+        queue.push(bound, {**boxes, number: (*boxes.get(number, ()), part)})
 
 
 def _widest(master: DayMaster, answer: MasterAnswer) -> tuple[float, int, tuple[FlowBox, FlowBox]] | None:
@@ -306,24 +284,29 @@ class _Run:
 
     def _divided(self, answer: MasterAnswer, cutoff: float) -> DayOutcome:
         """The end where nothing is added to the master: where losses pay, flows are divided (`division`)."""
-        nodes, least = Division(), LEFT_OPEN * self.method.gap * max(1.0, abs(self.upper))
+        queue, least = Queue[Boxes](), LEFT_OPEN * self.method.gap * max(1.0, abs(self.upper))
         if not self.tightened and math.isfinite(self.upper):
-            nodes.divide(self.master, answer, self.lower, {}, least)
+            _divide(queue, self.master, answer, self.lower, {}, least)
         for _ in range(DIVIDED_MOST):
-            if not nodes.left or self.deadline.over() or self.lower >= cutoff or self._gap() <= self.method.gap:
+            if (
+                not queue.has(queue.floor)
+                or self.deadline.over()
+                or self.lower >= cutoff
+                or self._gap() <= self.method.gap
+            ):
                 break
-            bound, boxes = nodes.next()
+            bound, boxes = queue.pop()
             self.master.divide(boxes)
             answer = self.whole.solve(self.deadline)
             bound = max(bound, answer.bound)
             if answer.x is not None:
-                nodes.divide(self.master, answer, bound, boxes, least)  # before copies that the answer does not have
+                _divide(queue, self.master, answer, bound, boxes, least)  # before copies that the answer does not have
                 if bound < self.upper:
                     _, choice = self._evaluated(self.master.plan(answer), answer)
                     self.master.add_day(self.vertices.day(choice))
             elif answer.status is not Status.INFEASIBLE:
-                nodes.queue.done(bound)
-            self.lower = max(self.lower, min(nodes.lower, self.upper))
+                queue.done(bound)
+            self.lower = max(self.lower, min(queue.lowest, self.upper))
             self._log_line("division")
         if self._gap() <= self.method.gap or self.lower >= cutoff:
             return self._outcome(ended_by(self._gap()))
