@@ -85,14 +85,13 @@ def _study(
     folder: str = "",
     options: str = "options",
     result: str = "",
-    prepares: str = "study:prepare",
 ) -> Study:
     """A study of this package with its command.
 
     Args:
         name, sentence: of the command. of: how the classes of its options and of its result begin.
         folder: its own, where that is called otherwise. options: module of its options, in its folder or after a dot in
-            that above it. result: its class, where that is called otherwise. prepares: the function.
+            that above it. result: its class, where that is called otherwise.
     """
     return Study(
         title=f"Result of `openpoint {name}`",
@@ -101,7 +100,6 @@ def _study(
         name=name,
         sentence=sentence,
         options=f"{options}:{of}Options",
-        prepares=prepares,
     )
 
 

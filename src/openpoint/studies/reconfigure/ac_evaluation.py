@@ -140,6 +140,12 @@ NOISE = 0.3
 """Most that is added to an entry of a fractional decision before it is rounded again."""
 
 
+def first_trees(choices: Choices, network: Network) -> list[Bools]:
+    """(E) radial states that take no search: the one most like today's, and the one of least impedance."""
+    weights = network.closed.astype(float), -np.abs(network.z.diagonal())
+    return [heaviest_tree(choices, weight) > 0.5 for weight in weights]
+
+
 @final
 @dataclass
 class TreeHeuristics:
@@ -223,8 +229,8 @@ class TreeHeuristics:
         return [x.astype(float) for x in known[:count]]
 
     def _starting_trees(self) -> list[Floats]:
-        net = self.evaluator.network
-        return self._trees(net.closed.astype(float)) + self._trees(-np.abs(net.z.diagonal()))
+        trees = first_trees(self.choices, self.evaluator.network)
+        return [tree.astype(float) for tree in trees if self.evaluator.switching.allowed(tree)]
 
     def _trees(self, weight: Floats) -> list[Floats]:
         """The heaviest tree that keeps the locks and the number of changes, if it does."""

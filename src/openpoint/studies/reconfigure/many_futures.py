@@ -19,7 +19,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import Choices, Switching, heaviest_tree
+from openpoint.formulations.radiality import Choices, Switching
 from openpoint.network import Network
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
@@ -30,7 +30,7 @@ from openpoint.search.futures.tree import FuturesCertificate
 from openpoint.search.methods import Log, Searched, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
-from openpoint.studies.reconfigure.ac_evaluation import PIECE, AcEvaluator
+from openpoint.studies.reconfigure.ac_evaluation import PIECE, AcEvaluator, first_trees
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.methods.solving import WAIT_AND_SEE_SHARE, StoppedError, nothing_yet, wait_and_see_bounds
@@ -213,18 +213,11 @@ def explained(
 def _any_bounds(program: SearchedFutures) -> tuple[Floats, Floats]:
     """(K) bounds in kW of the least loss of every future alone, from two trees; the upper one inf where both break
     limits."""
-    states = np.array(first_states(program))
+    states = np.array(first_trees(program.choices, program.network))
     loss, violation = program.ac.flows(states)
     cost = np.where(program.switching.allowed(states), program.switching.cost(states), np.inf)
     upper = np.where(violation > 0.0, np.inf, loss + cost[:, None]).min(axis=0)
     return np.zeros(len(upper)), upper
-
-
-def first_states(program: SearchedFutures) -> list[Bools]:
-    """Radial states that take no search: the one most like today's, and the one of least impedance."""
-    net = program.network
-    weights = net.closed.astype(float), -np.abs(net.z.diagonal())
-    return [heaviest_tree(program.choices, weight) > 0.5 for weight in weights]
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +275,7 @@ def _starts(
 ) -> tuple[Bools, Bools | None, tuple[int, ...]]:
     """(S, E) states to begin with, the one of least violation if none keeps the limits, and futures by which none
     can."""
-    states = first_states(program)
+    states = first_trees(program.choices, program.network)
     mean = answer_for(
         program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import Choices, Switching, contract, heaviest_tree, radiality
+from openpoint.formulations.radiality import Choices, Switching, contract, radiality
 from openpoint.network import Network
 from openpoint.search.dispatch import Cone, Threshold
 from openpoint.search.enumeration import count_topologies, topologies
@@ -27,7 +27,7 @@ from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.solvers.modelling import cp
-from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, TreeHeuristics
+from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, TreeHeuristics, first_trees
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainProgram, objective_of
@@ -378,7 +378,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
                 "TopologySearch, or Benders for many futures"
             )
         began = deadline.passed()
-        today = heaviest_tree(self.choices, net.closed.astype(float)) > 0.5  # tried first, should the time be up
+        today = first_trees(self.choices, net)[0]  # tried first, should the time be up
         chunks = chain([today[None, :]], topologies(net, **locks, chunk=self.ac.chunk))
         best, value, least, tried = self.ac.best_of(chunks, deadline.over)
         closed = least if best is None else best

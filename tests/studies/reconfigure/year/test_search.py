@@ -16,7 +16,8 @@ from openpoint.powerflow.series import StepDemand
 from openpoint.powerflow.state import excesses, is_limited
 from openpoint.search.futures.model import FuturesTask, group_steps, means
 from openpoint.search.methods import TopologySearch
-from openpoint.studies.reconfigure.many_futures import first_states, task_of
+from openpoint.studies.reconfigure.ac_evaluation import first_trees
+from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.year import search as year
 from openpoint.studies.reconfigure.year.search import KnownFlows, YearEvaluator, YearTask, search_year
@@ -144,7 +145,7 @@ def test_wherever_the_time_is_up_the_bound_holds_and_todays_state_is_known(
         search_year(task, TopologySearch(gap=1e-6), None, Deadline(clock=ticks), groups=4)
     except OptionError:
         pytest.skip("nothing bounds the voltages of this grid")
-    first = first_states(task.program)[0]
+    first = first_trees(task.program.choices, task.program.network)[0]
     today = values[np.flatnonzero((states == first).all(axis=1))]
     for seconds in np.unique(np.linspace(0.0, ticks.now, 20).astype(int)):
         search = TopologySearch(gap=1e-6)

@@ -24,6 +24,7 @@ from openpoint.search.futures.model import Span, Verdicts, coordinates, group_st
 from openpoint.search.futures.tree import FuturesCertificate
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.result import SearchResult
+from openpoint.studies.reconfigure.ac_evaluation import first_trees
 from openpoint.studies.reconfigure.many_futures import (
     ASKED_S,
     MEAN_S,
@@ -31,7 +32,6 @@ from openpoint.studies.reconfigure.many_futures import (
     answer_for,
     exchanged,
     explained,
-    first_states,
     infeasible,
     searched,
     task_of,
@@ -237,7 +237,7 @@ def search_year(
     began = deadline.passed()
     if search.certificate is not None:
         put_aside(search.certificate)
-    first, known = [*first_states(task.program), *starts], known or KnownFlows(task)
+    first, known = [*first_trees(task.program.choices, task.network), *starts], known or KnownFlows(task)
     known.stop = deadline.over
     log = Log(net.s_base_kva, progress)
     for state in (first[0], *starts):

@@ -21,8 +21,8 @@ from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.problem import BestOfRun, Run, SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.searches import Below, GroupedSearch, Wanted
 from openpoint.search.switching.solve import solve_switching
-from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
-from openpoint.studies.reconfigure.many_futures import first_states, task_of
+from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, first_trees
+from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.year.search import (
     GROUPS,
     InUnit,
@@ -135,7 +135,7 @@ class BlockPeriods:
         few = self._few[t]
         if few is None:
             task = self.tasks[t]
-            tree, shares = first_states(task.program)[1], task.demand.shares
+            tree, shares = first_trees(task.program.choices, task.network)[1], task.demand.shares
             points = coordinates(task.demand.profile, loss_form(task.network, tree, shares), task.hours)
             label = group_steps(points, task.hours, OF_ESTIMATE, np.empty(0, dtype=np.int64))
             profile, hours = means(task.demand.profile, task.hours, label)
@@ -152,7 +152,7 @@ class BlockPeriods:
         """The search of blocks that share one state."""
         if run not in self._searches:
             task = self._of_run(run)
-            single, tree = begin(KnownFlows(task), first_states(task.program))
+            single, tree = begin(KnownFlows(task), first_trees(task.program.choices, task.network))
             groups = min(self._groups * (run[1] - run[0]), max(GROUPS, self._groups))
             program, _ = grouped(task, single, tree, groups)
             limits = is_limited(task.network)
