@@ -22,9 +22,9 @@ from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.faults.search import (
     Found,
     IndexSearch,
+    LossSearch,
     floors_of,
     none_keeps,
-    search_loss,
     unkept_limits,
 )
 from openpoint.studies.reconfigure.faults.task import (
@@ -477,7 +477,7 @@ def check(case: Case, task: FaultTask) -> None:
 def solved(case: Case, task: FaultTask) -> Found:
     """What the search for the figure sought finds."""
     if task.sought is Sought.LOSS:
-        return search_loss(task, [case.network.closed], gap=GAP, deadline=Deadline())
+        return LossSearch(task, GAP, Deadline(), None).solve([case.network.closed])
     return IndexSearch(task, GAP, Deadline(), None).solve([case.network.closed])
 
 

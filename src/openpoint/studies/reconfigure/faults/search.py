@@ -79,31 +79,20 @@ def ended(task: FaultTask, best: EvaluatedState | None, reason: Termination, las
     )
 
 
-def search_loss(
-    task: FaultTask,
-    starts: list[Bools],
-    *,
-    gap: float,
-    deadline: Deadline,
-    progress: Callable[[SearchProgress], None] | None = None,
-) -> Found:
-    """The radial state of least loss that keeps the limits of the network and of faults, proven to a gap.
-
-    Args:
-        starts: (E) radial states to begin with. gap: relative gap at which to stop. deadline: by which to stop.
-
-    Raises:
-        OptionError: a grid that the bound of the loss is not valid for.
-    """
-    return LossSearch(task, gap, deadline, progress).solve(starts)
-
-
 class LossSearch:
-    """One search and its state."""
+    """A search for the radial state of least loss that keeps the limits of the network and of faults, and its state."""
 
     def __init__(
         self, task: FaultTask, gap: float, deadline: Deadline, progress: Callable[[SearchProgress], None] | None
     ) -> None:
+        """Nothing is searched yet.
+
+        Args:
+            gap: relative, at which to stop. deadline: by which to stop.
+
+        Raises:
+            OptionError: a grid that the bound of the loss is not valid for.
+        """
         self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
         self.model, self.numbering = build_model(
             task.network,
@@ -120,7 +109,7 @@ class LossSearch:
         self.is_begun, self.is_joined, self.used, self.began = False, True, 0.0, 0.0
 
     def solve(self, starts: list[Bools]) -> Found:
-        """Run the search."""
+        """Run the search; `starts`: (E) radial states to begin with."""
         if not self.is_begun:
             self.is_joined = propagate(self.model, self.tree.work)
             self.tree.begin(self.numbering.greatest + float(self.model.price.sum()))
@@ -263,7 +252,7 @@ LEAST_GAIN = 1e-6
 
 
 class IndexSearch:
-    """One search and its state."""
+    """A search for the radial state of least index of interruptions, and its state."""
 
     def __init__(
         self,

@@ -29,9 +29,9 @@ from openpoint.studies.reconfigure.faults.result import FAULTS, UNITS, FaultSumm
 from openpoint.studies.reconfigure.faults.search import (
     Found,
     IndexSearch,
+    LossSearch,
     floors_of,
     none_keeps,
-    search_loss,
     unkept_limits,
 )
 from openpoint.studies.reconfigure.faults.task import (
@@ -340,10 +340,8 @@ def searched(
     found = none_keeps(task, floors, deadline.passed() - began)
     if found is None:
         known = [*starts, *(each.best.closed for each in floors if each.best is not None)]
-        if sought is Sought.LOSS:
-            found = search_loss(task, known, gap=gap, deadline=deadline, progress=log.on_progress)
-        else:
-            found = IndexSearch(task, gap, deadline, log.on_progress).solve(known)
+        search = LossSearch if sought is Sought.LOSS else IndexSearch
+        found = search(task, gap, deadline, log.on_progress).solve(known)
     units = {each.index: (ready.scale(each.index), UNITS[each.index]) for each in floors}
     shown = log if sought is Sought.LOSS else replace(log, s_base_kva=ready.scale(Sought.LOSS))
     return found, shown, unkept_limits(task, found, floors, units)
