@@ -13,7 +13,7 @@ from openpoint.compiled.jit import compiled, inlined
 from openpoint.graph import components
 from openpoint.search.phases.bound import Squares
 from openpoint.search.phases.deviation import Ranges, Sizes, deviate, exceed, no_ranges, sizes_for
-from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, swept, trees_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, forest, swept, trees_for
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import Pattern, improve
 
@@ -208,7 +208,7 @@ def complete(
 ) -> int:
     """The flows of all radial states that are left: of how many it is not proved that they lose `enough` or more.
 
-    If `limited`, those that break limits for certain are left out, too.
+    Those that do not feed every phase are left out and, if `limited`, those that break limits for certain.
 
     Neighbours in this order have most branches in common, and each flow begins with the voltages of the one before. It
     is made as exact as the proof needs.
@@ -229,6 +229,8 @@ def complete(
             waiting[depth + 1] = here
             here[chosen], waiting[depth + 1, chosen] = OPEN, CLOSED
             depth += 2
+            continue
+        if forest(blocks, here, priority, trees) < 0:  # nor does it feed every phase in the whole grid
             continue
         warm, loss, least = found.counts[1] == 1, math.inf, -math.inf
         for change in (ROUGH, FINE, CHANGE):
