@@ -18,12 +18,12 @@ from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.setup import program_of as partition_program
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.program import (
+    AddedBounds,
     ExactEvaluation,
     FirstStage,
     Limit,
     RecourseBounds,
     ReducedProgram,
-    SavingBound,
     SecondStage,
 )
 from openpoint.twostage.risk import Risk, WorstCase
@@ -240,8 +240,10 @@ class WrongMask(Depots):
 
 
 class WrongSaving(Depots):
-    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
-        return [SavingBound(1, np.ones(len(decision), dtype=np.bool_), replace(self, transport=9.0 * self.transport))]
+    def added_bounds(self, decision: Floats, realisations: Floats, least: Floats) -> AddedBounds | None:
+        n, high = len(decision), 9.0 * least.max()
+        bounds = np.full((len(least), n, n), high), np.zeros(2), np.zeros((len(least), 2))
+        return AddedBounds(np.arange(n), np.zeros((n, n)), *bounds)
 
 
 class WrongWay(Depots):
@@ -285,7 +287,7 @@ BROKEN: dict[type[Depots], str] = {
     KeysAlike: "equal keys",
     WrongReduction: "reduced_program",
     WrongMask: "deferred_entries",
-    WrongSaving: "saving_bounds",
+    WrongSaving: "added_bounds",
     WrongWay: "deterministic_bounds",
     ClaimsIntegers: "integer_recourse",
     SoftMatrix: "matrix",

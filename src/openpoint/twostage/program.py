@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.solvers.modelling import cp
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
 from openpoint.twostage.deadline import Deadline
@@ -198,20 +198,34 @@ class ReducedProgram:
 
 
 @dataclass(frozen=True)
-class SavingBound:
-    """A lower bound of the recourse cost after any `count` of some entries are added to a decision.
-
-    Let at most `count` entries of `RecourseBounds.may_improve` become one from a binary decision x̂, all of them in
-    `entries`. Then the recourse costs at least as much as that of `program` at x̂ with all of these `entries` one.
+class AddedBounds:
+    """Lower bounds where deferred entries are added to a decision x̂ that has none of them.
 
     Attributes:
-        count: at least 1. entries: (n) mask.
-        program: a relaxation, over the same decisions and realisations.
+        entries: (J) numbers of the deferred entries.
+        cost: (J, J) first-stage cost with two of them, on the diagonal with one; inf where they may not be added.
+        recourse: (K, J, J) lower bounds of the recourse cost with them.
+        more_cost: (M + 1) least first-stage cost with so many of them, whichever they are, up to the most that may be
+            added; more: (K, M + 1) lower bounds of the recourse cost with so many.
     """
 
-    count: int
-    entries: Bools
-    program: AnyProgram
+    entries: Ints
+    cost: Floats
+    recourse: Floats
+    more_cost: Floats
+    more: Floats
+
+    def savings(self, least: Floats) -> Floats:
+        """(K, J) savings below `least` (K), lower bounds of the recourse cost at x̂, such that any number of the entries
+        saves no more than the sum of theirs."""
+        saved = np.maximum(least[:, None, None] - self.recourse, 0.0)
+        one = np.einsum("kjj->kj", saved)
+        beyond = saved - one[:, :, None] - one[:, None, :]  # of two, beyond what each saves alone
+        found = one + 0.5 * np.maximum(beyond.max(axis=2, initial=0.0), 0.0)
+        for number in range(3, self.more.shape[1]):
+            each = np.maximum(least - self.more[:, number], 0.0) / number
+            found = np.maximum(found, each[:, None])
+        return np.asarray(found)
 
 
 F = TypeVar("F", bound=FirstStage)
@@ -314,13 +328,13 @@ class PlainProgram(Protocol[F_contra, S_contra]):
         """(n) entries that are fixed at 0 until the best decision without them is found; None where there are none."""
         return None
 
-    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
-        """How much the deferred entries save at most when they are added to a decision, by rising count.
+    def added_bounds(self, decision: Floats, realisations: Floats, least: Floats) -> AddedBounds | None:
+        """Bounds where deferred entries are added to a decision; None where nothing is known, or it has any of them.
 
-        The last count is the most that a decision may have. Empty where nothing is known, or where the decision has
-        any of these entries.
+        Args:
+            least: (K) lower bounds of the recourse cost at the decision.
         """
-        return []
+        return None
 
     def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """Lower and upper bound of the optimum where the only realisation is certain, to a relative gap.

@@ -22,14 +22,12 @@ from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
-import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.islands import nominal_demand
 from openpoint.graph import forest
 from openpoint.network import Network
-from openpoint.solvers.base import StandardForm, Status
-from openpoint.solvers.highs import HighsModel
+from openpoint.studies.harden.all_trees import CLOSED, SMALL, TREES_MOST, AllTrees
 from openpoint.studies.harden.flow_bound import MARGIN, FlowBound
 from openpoint.studies.harden.tree_program import TreeProgram, TreeSearch
 from openpoint.studies.harden.trees import (
@@ -37,11 +35,9 @@ from openpoint.studies.harden.trees import (
     feeder_of,
     least_drop,
     lifted,
-    missed_limits,
     parts,
     shed_on,
     spanned,
-    spanning_trees,
     violation,
 )
 from openpoint.twostage.program import RecourseBounds
@@ -49,17 +45,14 @@ from openpoint.twostage.workers.pool import never, remembered
 
 PIECE = 20
 """Disasters between two questions whether to stop."""
-TREES_FEW, TREES_MOST, TREES_PRICED = 1_000, 20_000, 200
-"""Spanning trees up to which all are looked at for every open disaster, and for those that matter; and how many of
-them, those of the lowest bounds, are priced by a linear program."""
+TREES_FEW = 1_000
+"""Spanning trees up to which all are looked at for every open disaster, not only for those that matter."""
 OPEN_MOST = 1_000
 """Disasters for which flows and trees are looked at in one evaluation, those with the widest bounds."""
+PAIRS_MOST = 20_000_000
+"""Disasters times pairs of places for which bounds are kept."""
 SEARCHES_KEPT = 100
 """Searches over trees that can go on where they ended, those last used: a few MB each."""
-SMALL = 1e-7
-"""Share of a load, and of the value of all of it, that is the tolerance of a program."""
-CLOSED = 1e-9
-"""Relative difference of bounds that is rounding."""
 
 
 @final
@@ -89,7 +82,6 @@ class RestorationBounds:
     nothing_usd: float = field(init=False)
     _parts: dict[bytes, Ints] = field(default_factory=dict, init=False)
     _searched: set[bytes] = field(default_factory=set, init=False)
-    _by_tree: dict[bytes, tuple[float, Bools, float]] = field(default_factory=dict, init=False)
     _islands: dict[bytes, float] = field(default_factory=dict, init=False)
     _programs: OrderedDict[bytes, TreeSearch] = field(default_factory=OrderedDict, init=False)
 
@@ -121,6 +113,9 @@ class RestorationBounds:
         at_line[self.lines] = np.arange(len(self.lines))
         self._at_line = at_line
         self._trees_suffice = self._all_trees_serve()
+        worth = float(self.voll_usd.max(initial=0.0)) * self.backup_pu[0]
+        self._all = AllTrees(self._feeder, self._root, (*self.backup_pu, worth), self.generators_most)
+        self._gain = worth + float(self.voll_usd.max(initial=0.0)) * float(infeed.sum())
         none = np.zeros(net.n_terminals)
         kept = violation(self._feeder, self._fixed, self._root, none, none) <= KEPT
         self.nothing_usd = float(self._value.sum()) if kept else np.inf
@@ -137,11 +132,9 @@ class RestorationBounds:
     ) -> RecourseBounds:
         """Bounds of the recourse in (K, E) disasters at a decision; looser where it is stopped."""
         net, count = self.network, len(self.lines)
-        hardened = np.zeros(net.n_conductors, dtype=np.bool_)
-        hardened[self.lines[decision[:count] > 0.5]] = True
         built = np.flatnonzero(decision[count:] > 0.5)
         broken = realisations > 0.5
-        whole = (~broken | hardened) & self._usable
+        whole = self._whole(decision, realisations)
         k = len(realisations)
         lower, slope = np.zeros(k), np.zeros((k, len(decision)))
         saved, matters = np.zeros(k), np.zeros((k, len(decision)), dtype=np.bool_)
@@ -174,6 +167,8 @@ class RestorationBounds:
                 break
             dead = self._part_of(whole[open_row])
             dead = (dead > 0) & ~np.isin(dead, dead[self.buses[built]])
+            if len(built) and self._all.knows(self._live(whole[open_row])[1]):
+                continue  # all trees will say more
             flows = self._flows.least(whole[open_row], self.buses[built], dead)
             trees = 0.0 if len(built) else self._by_trees(whole[open_row], TREES_FEW)
             least[open_row] = max(lower[open_row], flows, trees)
@@ -202,10 +197,7 @@ class RestorationBounds:
         """Bounds of the cost after a disaster (E) at a decision without generators that take longer to find: by all
         spanning trees where they are not too many, else a tree by exchanges that look at the price of shedding, and a
         search over trees to a relative gap, within so many linear programs beside the first."""
-        count = len(self.lines)
-        hardened = np.zeros(self.network.n_conductors, dtype=np.bool_)
-        hardened[self.lines[decision[:count] > 0.5]] = True
-        whole = (~(broken > 0.5) | hardened) & self._usable
+        whole = self._whole(decision, broken)
         lower = self._by_trees(whole, TREES_MOST)
         if lower == 0.0:
             self._search(whole, thorough=True)
@@ -231,7 +223,7 @@ class RestorationBounds:
             kept = tree | (whole & self._fixed & ~live)
             if kept.tobytes() + b"kept" in self._searched:
                 return np.inf
-            cost = self._priced(tree)
+            cost = self._all.priced(tree)
             self._keep(kept, lost + cost)
             return cost
 
@@ -248,76 +240,99 @@ class RestorationBounds:
     def _by_trees(self, whole: Bools, most: int) -> float:
         """A lower bound of the cost without generators by all spanning trees of the part with the sources, the best of
         which is kept; 0 where they are more than `most`, or where a part of them may do with less."""
-        net, part = self.network, self._part_of(whole)
-        live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
-        key = live.tobytes()
-        if key not in self._by_tree:
-            if not self._trees_suffice or self._infeed.any() or self._number_of_trees(live, part) > most:
-                return 0.0
-            self._by_tree[key] = self._best_tree(live)
-        lost, (shed, tree, cost) = float(self._value[part > 0].sum()), self._by_tree[key]
+        part, live = self._live(whole)
+        if not self._has_trees(live, part, most):
+            return 0.0
+        lost, (shed, tree, cost) = float(self._value[part > 0].sum()), self._all.best(live)
         self._keep(tree | (whole & self._fixed & ~live), lost + cost)
         return lost + shed
 
-    def _number_of_trees(self, live: Bools, part: Ints) -> float:
-        """Spanning trees of the part with the sources (Kirchhoff 1847)."""
-        net, inside = self.network, np.flatnonzero((part == 0) & (self._label == np.arange(len(part))))
-        number = np.full(len(part), -1)
-        number[inside] = np.arange(len(inside))
-        a, b = number[self._label[net.terminal_fr[live]]], number[self._label[net.terminal_to[live]]]
-        laplacian = np.zeros((len(inside), len(inside)))
-        np.add.at(laplacian, (np.concatenate([a, b]), np.concatenate([a, b])), 1.0)
-        np.add.at(laplacian, (np.concatenate([a, b]), np.concatenate([b, a])), -1.0)
-        rest = np.delete(np.arange(len(inside)), number[self._root])
-        return float(np.exp(min(np.linalg.slogdet(laplacian[np.ix_(rest, rest)])[1], 100.0)))
+    def _has_trees(self, live: Bools, part: Ints, most: int = TREES_MOST) -> bool:
+        """Whether all spanning trees of the part with the sources, if no more than `most`, say what is shed."""
+        if not self._trees_suffice or self._infeed.any():
+            return False
+        inside = (part == 0) & (self._label == np.arange(len(part)))
+        return self._all.knows(live) or self._all.number(live, inside) <= most
 
-    def _best_tree(self, live: Bools) -> tuple[float, Bools, float]:
-        """A lower bound of the shedding on every spanning tree, the tree on which least is shed, and that cost."""
-        feeder, root = self._feeder, self._root
-        bounds, opened, number = spanning_trees(feeder, live, root, feeder.p, feeder.q, TREES_MOST)
-        if not 0 < number <= TREES_MOST:
-            return 0.0, live, np.inf
-        least, best, chosen = np.inf, np.inf, live
-        for place, k in enumerate(np.argsort(bounds, kind="stable")):
-            if bounds[k] >= min(best, least) - CLOSED or place == TREES_PRICED:
-                least = min(least, bounds[k])
-                break
-            tree = live.copy()
-            tree[opened[k][opened[k] >= 0]] = False
-            cost = shed_on(feeder, tree, root, feeder.p, feeder.q)[0]
-            if cost > bounds[k] + CLOSED:
-                bound, by_program = self._shed_least(tree)
-                least, cost = min(least, max(float(bounds[k]), bound)), min(cost, by_program)
-            else:
-                least = min(least, bounds[k])
-            if cost < best:
-                best, chosen = cost, tree
-        return float(min(least, best)), chosen, float(best)
+    def _live(self, whole: Bools) -> tuple[Ints, Bools]:
+        """(N) part of each bus, and (E) the whole branches of the part with the sources."""
+        net, part = self.network, self._part_of(whole)
+        return part, whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
 
-    def _priced(self, tree: Bools) -> float:
-        """Cost of shedding on a tree, the least that is known."""
-        feeder = self._feeder
-        cost = shed_on(feeder, tree, self._root, feeder.p, feeder.q)[0]
-        return min(cost, self._shed_least(tree)[1]) if 0.0 < cost < np.inf else cost
+    def _whole(self, decision: Floats, broken: Floats) -> Bools:
+        """(…, E) branches that are whole after disasters (…, E) at a decision."""
+        hardened = np.zeros(self.network.n_conductors, dtype=np.bool_)
+        hardened[self.lines[decision[: len(self.lines)] > 0.5]] = True
+        return np.asarray((~(broken > 0.5) | hardened) & self._usable)
 
-    def _shed_least(self, tree: Bools) -> tuple[float, float]:
-        """A lower bound of the cost of shedding on a tree, by a linear program over all limits that it misses, and the
-        cost of its solution where that keeps all limits, else inf."""
-        feeder = self._feeder
-        missed, relief = missed_limits(feeder, tree, self._root, feeder.p, feeder.q)
-        n = len(feeder.p)
-        rows = np.vstack([-np.maximum(relief, 0.0), -np.eye(n), np.eye(n)])
-        scale = np.maximum(np.abs(rows).max(axis=1, initial=0.0), 1e-12)
-        right = np.concatenate([-missed, np.zeros(n), np.ones(n)]) / scale
-        cost = feeder.price * np.maximum(feeder.p, 0.0)
-        none = np.empty(0, dtype=np.int64)
-        form = StandardForm(cost, 0.0, sp.csc_array(rows / scale[:, None]), right, 0, len(right), (), none, {})
-        answer = HighsModel(form).solve(integral=False)
-        if answer.status is not Status.OPTIMAL or answer.x is None:
+    def with_generators(self, decision: Floats, realisations: Floats, least: Floats) -> tuple[Floats, Floats] | None:
+        """Lower bounds of the cost in (K, E) disasters where generators are added to a decision that has none: with one
+        or two, (K, G, G), and with so many anywhere, (K, M + 1); `least` (K) are bounds without. None where they are
+        too many."""
+        places, most = len(self.buses), self.generators_most
+        if len(realisations) * places**2 > PAIRS_MOST:
+            return None
+        pairs, more = np.zeros((len(least), places, places)), np.zeros((len(least), most + 1))
+        known: dict[bytes, tuple[Floats, Floats] | None] = {}
+        for k, whole in enumerate(self._whole(decision, realisations)):
+            part, live = self._live(whole)
+            dead, by_dead = self._dead_with_generators(part)
+            rest = max(float(least[k]) - dead, 0.0)
+            inside = np.flatnonzero(part[self.buses] == 0)
+            pairs[k] = dead - by_dead
+            more[k] = np.maximum(dead - self._gain * np.arange(most + 1), 0.0)
+            more[k, 0] += rest
+            if rest <= CLOSED * max(1.0, dead) or not len(inside):
+                continue
+            if (key := live.tobytes()) not in known:
+                says = self._generators_relieve and self._has_trees(live, part)
+                known[key] = self._all.with_places(live, self.buses[inside]) if says else None
+            pairs[k] += rest  # where no place is in that part
+            one = np.isin(np.arange(places), inside)
+            if (found := known[key]) is None:
+                pairs[k][one[:, None] | one[None, :]] -= rest
+                continue
+            alone = np.full(places, rest)
+            alone[inside] = np.minimum(np.diag(found[0]), rest)
+            both = np.minimum(alone[:, None], alone[None, :])
+            both[np.ix_(inside, inside)] = np.minimum(found[0], rest)
+            pairs[k] += both - rest
+            more[k, 1:] += np.minimum(found[1][1:], rest)
+        return pairs, more
+
+    def _dead_with_generators(self, part: Ints) -> tuple[float, Floats]:
+        """Value of the load of the parts without a source, and what one or two generators there serve of it at most,
+        (G, G)."""
+        value = np.bincount(part, weights=self._value)
+        here = part[self.buses]
+        at = np.where(here > 0, value[here], 0.0)
+        alone = np.minimum(at, self._gain)
+        both = alone[:, None] + alone[None, :]
+        same = here[:, None] == here[None, :]
+        both = np.where(same, np.minimum(both, at[:, None]), both)
+        np.fill_diagonal(both, alone)
+        return float(value[1:].sum()), both
+
+    @property
+    def _generators_relieve(self) -> bool:
+        """Whether a generator takes no more off a limit than its size on the whole path."""
+        return self._flows.ideal and bool(np.all(self._demand.imag >= 0.0))
+
+    def improve_placed(self, decision: Floats, broken: Floats, gap: float) -> tuple[float, float]:
+        """Bounds of the cost after a disaster (E) at a decision with generators, by all spanning trees; the upper one
+        is inf where they do not close the gap."""
+        whole = self._whole(decision, broken)
+        part, live = self._live(whole)
+        if not self._generators_relieve or not self._has_trees(live, part):
             return 0.0, np.inf
-        served = 1.0 - np.clip(answer.x * (1.0 + MARGIN) + SMALL, 0.0, 1.0)
-        kept = violation(feeder, tree, self._root, feeder.p * served, feeder.q * served) <= KEPT
-        return answer.value * (1.0 - MARGIN), float(cost @ (1.0 - served)) if kept else np.inf
+        places = self.buses[decision[len(self.lines) :] > 0.5]
+        saved = sum(self._saved(whole, part == dead, places) for dead in np.unique(part[places]) if dead)
+        value = np.bincount(part, weights=self._value)
+        number = np.bincount(part[places], minlength=len(value))
+        lost = float(np.maximum(value - self._gain * number, 0.0)[1:].sum())
+        least, _, cost = self._all.placed(live, places[part[places] == 0])
+        upper = float(value[1:].sum()) - saved + cost
+        return lost + least, upper if upper - lost - least <= gap * abs(upper) else np.inf
 
     def _keep(self, tree: Bools, cost: float) -> None:
         """Keep a tree with the cost of what is shed where it serves, where it is not known."""
@@ -351,9 +366,7 @@ class RestorationBounds:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision: the best tree that is known,
         and islands around the backup generators of parts without a source."""
         net, count = self.network, len(self.lines)
-        hardened = np.zeros(net.n_conductors, dtype=np.bool_)
-        hardened[self.lines[decision[:count] > 0.5]] = True
-        whole = (~(broken > 0.5) | hardened) & self._usable
+        whole = self._whole(decision, broken)
         self._search(whole, thorough=True)
         serves = ~np.any((self._trees & ~whole) | (whole & self._fixed & ~self._trees), axis=1)
         tree = spanned(self._feeder, whole)
@@ -393,7 +406,7 @@ class RestorationBounds:
             leaving = self._usable & ~whole & (inside[net.terminal_fr] != inside[net.terminal_to])
             at = self._at_line[leaving]
             slope[at[at >= 0]] -= value
-            slope[count + built] -= gain
+            slope[count + built] -= min(gain, here)
         return total
 
     def _above(self, whole: Bools) -> Floats:
@@ -421,7 +434,7 @@ class RestorationBounds:
         shed_usd = shed_on(feeder, tree, self._root, feeder.p, feeder.q)[0]
         if thorough:
             tree = lifted(feeder, live, tree, self._root, feeder.p, feeder.q)[0]
-            shed_usd = self._priced(tree)
+            shed_usd = self._all.priced(tree)
         if lost + shed_usd < known:
             rest = whole & self._fixed & ~live  # dead, and closed all the same
             self._trees = np.vstack([self._trees, tree | rest])

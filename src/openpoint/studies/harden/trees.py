@@ -412,54 +412,124 @@ def shares_in_limit(
 
 
 @compiled
-def least_shed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
-    """A lower bound of the cost of shedding on a tree without infeed: a continuous knapsack for one limit of every part
-    that hangs at the root, that which is missed most, where the load that relieves it most for its price is shed first.
+def least_shed(
+    feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats, sets: Ints, size: Floats, islands: bool
+) -> Floats:
+    """(S) lower bounds of the cost of shedding on a tree without infeed but that of some generators: a continuous
+    knapsack for one limit of every part that hangs at the root, that which is missed most, where the load that relieves
+    it most for its price is shed first.
+
+    Args:
+        sets: (S, M) buses of the generators; −1 for none, −2 for one that stands anywhere.
+        size: active and reactive power of a generator, and the most that what it serves is worth.
+        islands: whether generators may leave the tree, and serve islands of their own.
+
+    Theory: docs/methods.md M28, M30.
     """
     order, parent, edge = walk(feeder, tree, root)
     n = len(p)
     w, p_in, q_in = flow(feeder, order, parent, edge, p, q)
-    part = np.full(n, -1)
-    low_at, low_by = np.full(n, -1), np.full(n, KEPT)
-    full_at, full_by = np.full(n, -1), np.full(n, KEPT)
+    part, value = np.full(n, -1), np.zeros(n)
+    at_most, missed = np.full((2, n), -1), np.full((2, n), KEPT)
     for k in range(1, len(order)):
         bus = order[k]
         part[bus] = bus if parent[bus] == root else part[parent[bus]]
-        missed = feeder.low[bus] - w[bus]
-        if missed > low_by[part[bus]]:
-            low_by[part[bus]], low_at[part[bus]] = missed, bus
-        missed = beyond(p_in[bus], q_in[bus], feeder.reach[edge[bus]])
-        if missed > full_by[part[bus]]:
-            full_by[part[bus]], full_at[part[bus]] = missed, bus
-    total = 0.0
-    gain, each = np.zeros(n), np.zeros(n)
+        value[bus] = feeder.price[bus] * max(p[bus], 0.0)
+        by = feeder.low[bus] - w[bus]
+        if by > missed[0, part[bus]]:
+            missed[0, part[bus]], at_most[0, part[bus]] = by, bus
+        by = beyond(p_in[bus], q_in[bus], feeder.reach[edge[bus]])
+        if by > missed[1, part[bus]]:
+            missed[1, part[bus]], at_most[1, part[bus]] = by, bus
+    for k in range(len(order) - 1, 0, -1):
+        if parent[order[k]] != root:
+            value[parent[order[k]]] += value[order[k]]
+    total = np.zeros(len(sets))
     for head in range(n):
-        if low_at[head] < 0 and full_at[head] < 0:
+        if at_most[0, head] < 0 and at_most[1, head] < 0:
             continue
-        worst = 0.0
+        worst = np.zeros(len(sets))
         for kind in range(2):
-            at = full_at[head] if kind else low_at[head]
+            at = at_most[kind, head]
             if at < 0:
                 continue
-            left = full_by[head] if kind else low_by[head]
             side = side_of(p_in[at], q_in[at])
             gain_r, gain_x = shares_in_limit(feeder, order, parent, edge, at, side, kind == 1)
-            gain[:], each[:] = 0.0, 0.0
+            gains, costs = by_worth(feeder, order, p, q, gain_r, gain_x)
+            relief = np.abs(gain_r) * size[0] + np.abs(gain_x) * size[1]
+            beyond_it = np.full(n, np.inf)  # value of all that hangs where the path of a bus leaves that of the limit
+            on_path = np.zeros(n, dtype=np.bool_)
+            bus = at
+            while bus >= 0:
+                on_path[bus] = True
+                bus = parent[bus]
             for k in range(1, len(order)):
                 bus = order[k]
-                if p[bus] > 0.0:
-                    gain[bus] = max(gain_r[bus] * p[bus] + gain_x[bus] * q[bus], 0.0)
-                    each[bus] = gain[bus] / (feeder.price[bus] * p[bus] + 1e-12)
-            cost = 0.0
-            for bus in np.argsort(-each):
-                if left <= 0.0 or gain[bus] <= 0.0:
-                    break
-                share = min(1.0, left / gain[bus])
-                cost += share * feeder.price[bus] * p[bus]
-                left -= share * gain[bus]
-            worst = max(worst, cost)
+                if kind == 0 and part[bus] == head and bus != root:
+                    beyond_it[bus] = value[bus] if on_path[bus] else beyond_it[parent[bus]]
+            for s in range(len(sets)):
+                number, off, alone = 0, 0.0, np.inf
+                for bus in sets[s]:
+                    if bus == -2 or (bus >= 0 and part[bus] == head):
+                        number += 1
+                        off += relief[at] if bus == -2 or kind == 1 else relief[bus]
+                        alone = min(alone, np.inf if bus == -2 else beyond_it[bus])
+                cost = of_knapsack(missed[kind, head] - off, gains, costs)
+                if islands and alone - number * size[2] < cost:
+                    least = of_knapsack(missed[kind, head] - number * relief[at], gains, costs)
+                    cost = min(cost, max(alone - number * size[2], least))
+                worst[s] = max(worst[s], cost)
         total += worst
     return total
+
+
+@compiled
+def by_worth(
+    feeder: Feeder, order: Ints, p: Floats, q: Floats, gain_r: Floats, gain_x: Floats
+) -> tuple[Floats, Floats]:
+    """The loads by what they relieve a limit for their price, the best first, summed up from 0: relief and cost."""
+    n = len(p)
+    gain, each = np.zeros(n), np.zeros(n)
+    for k in range(1, len(order)):
+        bus = order[k]
+        if p[bus] > 0.0:
+            gain[bus] = max(gain_r[bus] * p[bus] + gain_x[bus] * q[bus], 0.0)
+            each[bus] = gain[bus] / (feeder.price[bus] * p[bus] + 1e-12)
+    gains, costs, count = np.zeros(n + 1), np.zeros(n + 1), 0
+    for bus in np.argsort(-each):
+        if gain[bus] <= 0.0:
+            break
+        gains[count + 1] = gains[count] + gain[bus]
+        costs[count + 1] = costs[count] + feeder.price[bus] * p[bus]
+        count += 1
+    return gains[: count + 1], costs[: count + 1]
+
+
+@compiled
+def of_knapsack(wanted: float, gains: Floats, costs: Floats) -> float:
+    """The least cost of so much relief, of all that there is where it does not suffice."""
+    if wanted <= 0.0:
+        return 0.0
+    after = int(np.searchsorted(gains, wanted))
+    if after >= len(gains):
+        return float(costs[-1])
+    share = (wanted - gains[after - 1]) / (gains[after] - gains[after - 1])
+    return float(costs[after - 1] + share * (costs[after] - costs[after - 1]))
+
+
+@compiled
+def least_shed_on_each(
+    feeder: Feeder, live: Bools, opened: Ints, root: int, p: Floats, q: Floats, sets: Ints, size: Floats, islands: bool
+) -> Floats:
+    """(T, S) `least_shed` on the trees that leave these live branches open, (T, C)."""
+    found = np.zeros((len(opened), len(sets)))
+    for t in range(len(opened)):
+        tree = live.copy()
+        for e in opened[t]:
+            if e >= 0:
+                tree[e] = False
+        found[t] = least_shed(feeder, tree, root, p, q, sets, size, islands)
+    return found
 
 
 @compiled
@@ -477,8 +547,9 @@ def spanning_trees(feeder: Feeder, live: Bools, root: int, p: Floats, q: Floats,
     place, out = np.full(loops + 1, -1), np.full(loops + 1, -1)
     rest = live.copy()
     opened[:] = -1
+    none, nothing = np.full((1, 1), -1), np.zeros(3)
     if loops == 0:
-        bounds[0] = least_shed(feeder, rest, root, p, q)
+        bounds[0] = least_shed(feeder, rest, root, p, q, none, nothing, False)[0]
         return bounds[:1], opened[:1], 1
     while depth >= 0:
         if out[depth] >= 0:
@@ -498,7 +569,7 @@ def spanning_trees(feeder: Feeder, live: Bools, root: int, p: Floats, q: Floats,
             continue
         if count == most:
             return bounds, opened, most + 1
-        bounds[count] = least_shed(feeder, rest, root, p, q)
+        bounds[count] = least_shed(feeder, rest, root, p, q, none, nothing, False)[0]
         for k in range(loops):
             opened[count, k] = out[k]
         count += 1
@@ -506,13 +577,13 @@ def spanning_trees(feeder: Feeder, live: Bools, root: int, p: Floats, q: Floats,
 
 
 @compiled
-def missed_limits(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[Floats, Floats]:
-    """The limits that a tree misses where it serves all: by how much (L), and how much shedding each bus relieves them,
-    (L, N)."""
+def missed_limits(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[Floats, Floats, Floats]:
+    """The limits that a tree misses where it serves all: by how much (L), and how much active and reactive power that a
+    bus draws counts in them, (L, N) each."""
     order, parent, edge = walk(feeder, tree, root)
     n = len(p)
     w, p_in, q_in = flow(feeder, order, parent, edge, p, q)
-    missed, relief = np.zeros(2 * n), np.zeros((2 * n, n))
+    missed, active, reactive = np.zeros(2 * n), np.zeros((2 * n, n)), np.zeros((2 * n, n))
     count = 0
     for kind in range(2):
         for place in range(1, len(order)):
@@ -521,8 +592,7 @@ def missed_limits(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) 
             by = beyond(p_in[at], q_in[at], feeder.reach[edge[at]]) if kind else feeder.low[at] - w[at]
             if by <= KEPT:
                 continue
-            gain_r, gain_x = shares_in_limit(feeder, order, parent, edge, at, side, kind == 1)
-            relief[count] = gain_r * p + gain_x * q
+            active[count], reactive[count] = shares_in_limit(feeder, order, parent, edge, at, side, kind == 1)
             missed[count] = by
             count += 1
-    return missed[:count], relief[:count]
+    return missed[:count], active[:count], reactive[:count]

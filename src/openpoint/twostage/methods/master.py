@@ -19,6 +19,7 @@ Theory: docs/methods.md M21.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,8 @@ def embed_recourse(
     return EmbeddedRecourse(stage, recourse, constraints)
 
 
+ROUNDING = 1e-12
+"""Relative difference of costs that is rounding."""
 SPREAD = 0.06
 """Largest share of the mean square of the realisations within the clusters. Below it another copy slows the master down
 more than the better bound saves."""
@@ -378,6 +381,22 @@ class Master:
         row[self._columns], row[self._risk] = slope, on_risk
         self._add(sp.csr_array(row[None, :]), upper)
         return "no-good"
+
+    def add_no_good_of_part(self, decision: Floats, free: Bools, costs: Floats) -> None:
+        """Add no-good cuts of a part of the decision: where it is the same off some `free` binary entries (n), and n of
+        these are one, the risk is at least costs[n]; elsewhere at least the floor."""
+        away = np.where(free, 0.0, np.where(decision > 0.5, -1.0, 1.0))
+        ones = float((decision[~free] > 0.5).sum())
+        numbers = np.arange(len(costs))
+        for i, j in itertools.combinations(numbers, 2):  # of the lower convex hull of the costs
+            slope = (costs[j] - costs[i]) / (j - i)
+            line = costs[i] + slope * (numbers - i)
+            if np.any(line > costs + ROUNDING * np.maximum(1.0, np.abs(costs))):
+                continue
+            steep = float(line.max()) - self._floor
+            row = np.zeros(self._n)
+            row[self._columns], row[self._risk] = np.where(free, slope, -steep * away), -1.0
+            self._add(sp.csr_array(row[None, :]), steep * ones - float(line[0]))
 
     def add_copy(self, template: Template, k: int, realisation: Floats) -> int:
         """Add a copy of the recourse with its integers: columns y, rows, and θ_k ≥ its cost. The number of the copy."""

@@ -31,7 +31,7 @@ from openpoint.twostage.log import (
     relative_gap,
 )
 from openpoint.twostage.methods.master import Master, Proposal
-from openpoint.twostage.program import EXACT, AnyProgram, Goal
+from openpoint.twostage.program import EXACT, AddedBounds, AnyProgram, Goal
 from openpoint.twostage.recourse.evaluation import Evaluation, RecourseEvaluator, Response
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.workers.executors import Choice, InProcess
@@ -45,6 +45,8 @@ DEFERRED_SHARE = 0.5
 """Share of the time limit for the search without deferred entries."""
 ENOUGH = 0.5
 """Share of the gap: a proposal whose bound lies within it below the incumbent is not evaluated."""
+FAR = 0.8
+"""The same share for each choice of deferred entries."""
 RELAXED_ROUNDS, RELAXED_GAIN = 30, 1e-3
 """Most rounds of cuts of a relaxation at the root, and the relative rise of the bound below which it ends."""
 RELAXED_MOST = 2_000
@@ -119,6 +121,8 @@ class Run:
         self._relaxed_root(master)
         if (deferred := self.program.deferred_entries()) is not None and self.evaluator.objective.goal is Goal.COST:
             self._without_deferred(master, deferred)
+            if self.best is not None:
+                self._complete(master, self.best, deferred)
         seen, solved = set[bytes](), Counter[bytes]()  # decisions evaluated, and how often with nothing left open
         while True:
             proposal = self._propose(master)
@@ -217,13 +221,60 @@ class Run:
         decision = proposal.decision
         assert decision is not None
         if deferred is not None and decision[deferred].any() and not again:
-            plain = self.evaluator.evaluate(
-                np.where(deferred, 0.0, decision), self.out_of_time, with_savings=True, enough=self._enough
-            )
+            plain = self.evaluator.evaluate(np.where(deferred, 0.0, decision), self.out_of_time, enough=self._enough)
             if plain is None or self._lower_bound_at(decision, plain) >= self._enough:
+                return plain
+            if self._complete(master, plain, deferred):
                 return plain
             self._learn(master, proposal, plain, again=False)
         return self.evaluator.evaluate(decision, self.out_of_time, enough=self._enough, again=again)
+
+    def _complete(self, master: Master, plain: Evaluation, deferred: Bools) -> bool:
+        """Evaluate the choices of deferred entries that may be better than the incumbent beside the others of a
+        decision, and put into the master what is known of all of them; whether all lie within the gap."""
+        objective, added = self.evaluator.objective, plain.added
+        if added is None or not master.binary:
+            return False
+        open_pairs = np.isfinite(added.cost) & np.triu(np.ones(added.cost.shape, dtype=np.bool_))
+        risks = np.full(added.cost.shape, np.inf)
+        for i, j in zip(*np.nonzero(open_pairs)):
+            risks[i, j] = objective.bound(0.0, added.recourse[:, i, j])
+        while open_pairs.any() and not self.out_of_time():
+            bounds = np.where(open_pairs, added.cost + risks, np.inf)
+            pair = np.unravel_index(int(np.argmin(bounds)), bounds.shape)
+            if bounds[pair] >= self._far:
+                break
+            decision = np.where(deferred, 0.0, plain.decision)
+            decision[added.entries[list(pair)]] = 1.0
+            found = self.evaluator.evaluate(decision, self.out_of_time, enough=self._far, again=True)
+            if found is None:
+                break
+            self.offer(found)
+            self._log_line("places", found.value, found.violation, "", interim=False)
+            risks[pair] = max(risks[pair], found.lower_bound - added.cost[pair])
+            open_pairs[pair] = False
+        return self._forbid(master, plain, deferred, added, risks)
+
+    def _forbid(self, master: Master, plain: Evaluation, deferred: Bools, added: AddedBounds, risks: Floats) -> bool:
+        """Put lower bounds of the risk with up to two deferred entries (J, J) into the master; whether the objective
+        lies within the gap of the incumbent, or above it, with any number of them."""
+        objective = self.evaluator.objective
+        least = np.array([objective.bound(0.0, each) for each in added.more.T])
+        least[0] = plain.lower_bound - objective.first_stage_cost(self.program, plain.decision)
+        total = [plain.lower_bound]
+        for number in range(1, len(least)):
+            may = np.isfinite(added.cost) & (np.eye(len(risks)) == (number == 1))
+            may &= np.triu(np.ones(may.shape, dtype=np.bool_)) & (number <= 2)
+            least[number] = max(least[number], risks[may].min(initial=np.inf) if may.any() else -np.inf)
+            total.append(float(np.min((added.cost + risks)[may], initial=np.inf)) if number <= 2 else math.inf)
+        total += list(added.more_cost[3:] + least[3:])
+        master.add_no_good_of_part(plain.decision, deferred, least)
+        return min(total) >= self._far
+
+    @property
+    def _far(self) -> float:
+        """The same for one of very many choices, whose bounds together end a run."""
+        return self.upper - FAR * self.settings.gap * abs(self.upper) if math.isfinite(self.upper) else math.inf
 
     @property
     def _enough(self) -> float:

@@ -17,7 +17,7 @@ from openpoint.errors import OpenpointError
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.modelling import cp
-from openpoint.twostage.program import AnyProgram, ExactEvaluation, Goal, Objective, SecondStage, parts
+from openpoint.twostage.program import AddedBounds, AnyProgram, ExactEvaluation, Goal, Objective, SecondStage, parts
 from openpoint.twostage.recourse.compile import Template, compile_model, template_of
 from openpoint.twostage.uncertainty import Certain, centre
 from openpoint.twostage.workers.pool import Workers, never
@@ -228,6 +228,7 @@ class Evaluation:
         exact: whether the exact evaluation is that of the recourse itself.
         copies_pay: whether an embedded recourse strengthens a master more than the cuts do.
         unsolved: whether recourses were left open that took too long: asked again, they get more time.
+        added: what is known of the decisions with deferred entries added, where anything is.
     """
 
     decision: Floats
@@ -240,6 +241,7 @@ class Evaluation:
     exact: bool = False
     copies_pay: bool = True
     unsolved: bool = False
+    added: AddedBounds | None = None
 
     @property
     def violation(self) -> float:
@@ -274,15 +276,13 @@ class RecourseEvaluator(Protocol):
         decision: Floats,
         stop: Callable[[], bool] = never,
         *,
-        with_savings: bool = False,
         enough: float = math.inf,
         again: bool = False,
     ) -> Evaluation | None:
         """Solve the recourse and evaluate the decision exactly; None where stopped before.
 
-        `with_savings`: where the decision has no deferred entry, also bound what these save at most. `enough`: a lower
-        bound of the objective above which its exact value does not matter. `again`: the decision was evaluated before;
-        what bounds left open then is solved now.
+        `enough`: a lower bound of the objective above which its exact value does not matter. `again`: the decision was
+        evaluated before; what bounds left open then is solved now.
         """
         ...
 
@@ -333,7 +333,6 @@ class FiniteSetEvaluator:
         decision: Floats,
         stop: Callable[[], bool] = never,
         *,
-        with_savings: bool = False,
         enough: float = math.inf,
         again: bool = False,
     ) -> Evaluation | None:
