@@ -322,6 +322,7 @@ class WorstCaseEvaluator:
         decision: Floats,
         stop: Callable[[], bool] = never,
         *,
+        with_savings: bool = False,
         enough: float = math.inf,
         again: bool = False,
     ) -> Evaluation | None:
