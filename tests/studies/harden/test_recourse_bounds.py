@@ -358,7 +358,7 @@ def bought_lines(program: HardenProgram, rng: random.Random, share: float = 0.3)
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_scattered_generators_cost_no_more_than_any_that_stand_somewhere(count: int) -> None:
-    """docs/methods.md M30."""
+    """docs/methods.md M30, in the worst case."""
     exact = 0
     for seed in range(5):
         program, rng = program_of(seed, count)
@@ -394,7 +394,7 @@ def program_with_places(seed: int) -> HardenProgram:
 
 
 def test_all_trees_say_what_generators_save_at_every_place() -> None:
-    """docs/methods.md M48: in one part with a source, in parts without, in islands, and any two or three of them."""
+    """docs/methods.md M30: in one part with a source, in parts without, in islands, and any two or three of them."""
     lost = exact = closed = 0
     for seed in range(9, 14):
         program = program_with_places(seed)
@@ -467,7 +467,7 @@ def test_a_disaster_that_was_searched_long_waits_for_those_that_were_not() -> No
 @pytest.mark.parametrize("worst", [False, True])
 @pytest.mark.parametrize("count", [1, 2])
 def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int, *, worst: bool) -> None:
-    """docs/methods.md M48, and M30 in the worst case."""
+    """docs/methods.md M30, with probabilities and in the worst case."""
     said = 0
     for seed in (109, 110) if worst else (9, 11):
         if worst:

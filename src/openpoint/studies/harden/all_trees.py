@@ -5,7 +5,7 @@ Each tree has a bound that takes microseconds; linear programs price those of th
 a bus that no source reaches is served within an island of one, or not at all; it may hang anywhere in a tree of the
 rest, so that a tree and what generators relieve of its limits bound all operations that fit it.
 
-Theory: docs/methods.md M28, M48.
+Theory: docs/methods.md M28, M30.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ sources has few spanning trees, all of them are looked at. From above: a tree of
 and ratings of the linear flow, shedding what it must, found once, serves after every other disaster that spares it; and
 so does an island around the backup generators of a part without a source.
 
-Theory: docs/methods.md M28, M29, M30, M48.
+Theory: docs/methods.md M28, M29, M30.
 """
 
 from __future__ import annotations

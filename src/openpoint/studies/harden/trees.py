@@ -424,7 +424,7 @@ def least_shed(
         size: active and reactive power of a generator, and the most that what it serves is worth.
         islands: whether generators may leave the tree, and serve islands of their own.
 
-    Theory: docs/methods.md M28, M48.
+    Theory: docs/methods.md M28, M30.
     """
     order, parent, edge = walk(feeder, tree, root)
     n = len(p)
