@@ -24,7 +24,6 @@ from openpoint.twostage.program import (
     Limit,
     RecourseBounds,
     ReducedProgram,
-    SavingBound,
     SecondStage,
 )
 from openpoint.twostage.risk import Risk, WorstCase
@@ -241,11 +240,6 @@ class WrongMask(Depots):
 
 
 class WrongSaving(Depots):
-    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
-        return [SavingBound(1, np.ones(len(decision), dtype=np.bool_), replace(self, transport=9.0 * self.transport))]
-
-
-class WrongAdded(Depots):
     def added_bounds(self, decision: Floats, realisations: Floats, least: Floats) -> AddedBounds | None:
         n, high = len(decision), 9.0 * least.max()
         bounds = np.full((len(least), n, n), high), np.zeros(2), np.zeros((len(least), 2))
@@ -293,8 +287,7 @@ BROKEN: dict[type[Depots], str] = {
     KeysAlike: "equal keys",
     WrongReduction: "reduced_program",
     WrongMask: "deferred_entries",
-    WrongSaving: "saving_bounds",
-    WrongAdded: "added_bounds",
+    WrongSaving: "added_bounds",
     WrongWay: "deterministic_bounds",
     ClaimsIntegers: "integer_recourse",
     SoftMatrix: "matrix",

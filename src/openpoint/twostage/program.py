@@ -198,23 +198,6 @@ class ReducedProgram:
 
 
 @dataclass(frozen=True)
-class SavingBound:
-    """A lower bound of the recourse cost after any `count` of some entries are added to a decision.
-
-    Let at most `count` entries of `RecourseBounds.may_improve` become one from a binary decision x̂, all of them in
-    `entries`. Then the recourse costs at least as much as that of `program` at x̂ with all of these `entries` one.
-
-    Attributes:
-        count: at least 1. entries: (n) mask.
-        program: a relaxation, over the same decisions and realisations.
-    """
-
-    count: int
-    entries: Bools
-    program: AnyProgram
-
-
-@dataclass(frozen=True)
 class AddedBounds:
     """Lower bounds where deferred entries are added to a decision x̂ that has none of them.
 
@@ -344,14 +327,6 @@ class PlainProgram(Protocol[F_contra, S_contra]):
     def deferred_entries(self) -> Bools | None:
         """(n) entries that are fixed at 0 until the best decision without them is found; None where there are none."""
         return None
-
-    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
-        """How much the deferred entries save at most when they are added to a decision, by rising count.
-
-        The last count is the most that a decision may have. Empty where nothing is known, or where the decision has
-        any of these entries.
-        """
-        return []
 
     def added_bounds(self, decision: Floats, realisations: Floats, least: Floats) -> AddedBounds | None:
         """Bounds where deferred entries are added to a decision; None where nothing is known, or it has any of them.

@@ -356,26 +356,6 @@ def bought_lines(program: HardenProgram, rng: random.Random, share: float = 0.3)
     return x
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_scattered_generators_cost_no_more_than_any_that_stand_somewhere(count: int) -> None:
-    """docs/methods.md M30, in the worst case."""
-    exact = 0
-    for seed in range(5):
-        program, rng = program_of(seed, count)
-        x, broken = bought_lines(program, rng), program.uncertainty.values[0]
-        bounds = program.recourse_bounds(x, program.uncertainty.values)
-        with_source = bounds.may_improve[0, len(program.lines) :]
-        allowed = with_source if rng.random() < 0.7 else np.ones(len(program.buses), dtype=bool)
-        costs = [brute_force(program, each, broken) for each in placed(program, x, allowed, count)]
-        if not np.isfinite(costs).all():
-            continue
-        scattered = dataclasses.replace(program, scattered=count)
-        bound = least(scattered, np.concatenate([x[: len(program.lines)], allowed.astype(float)]), broken)
-        assert bound <= min(costs) + 1e-3, seed
-        exact += bool(bound >= min(costs) - 1e-3)
-    assert exact >= 2  # it does not only hold, it often says all
-
-
 def program_with_places(seed: int) -> HardenProgram:
     """A program of loads alone, as `passive_program`, with places for backup generators of a random size."""
     rng = random.Random(seed + 31)
@@ -445,7 +425,7 @@ def test_places_without_a_generator_can_be_left_out() -> None:
 def appraised(program: HardenProgram, x: np.ndarray) -> Evaluation:
     with InProcess().open() as workers:
         evaluator = MixedIntegerEvaluator(program, objective_of(program), RecourseSolver(program, workers), 1e-7)
-        found = evaluator.evaluate(x, with_savings=True, again=True)
+        found = evaluator.evaluate(x, again=True)
     assert found is not None
     return found
 
@@ -464,17 +444,11 @@ def test_a_disaster_that_was_searched_long_waits_for_those_that_were_not() -> No
     assert orders == [[0, 1], [1, 0]]
 
 
-@pytest.mark.parametrize("worst", [False, True])
 @pytest.mark.parametrize("count", [1, 2])
-def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int, *, worst: bool) -> None:
-    """docs/methods.md M30, with probabilities and in the worst case."""
+def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> None:
     said = 0
-    for seed in (109, 110) if worst else (9, 11):
-        if worst:
-            program, rng = program_of(seed, count)
-            program = dataclasses.replace(program, risk=WorstCase())
-        else:
-            program, rng = dataclasses.replace(program_with_places(seed), max_generators=count), random.Random(seed)
+    for seed in (9, 11):
+        program, rng = dataclasses.replace(program_with_places(seed), max_generators=count), random.Random(seed)
         disasters = listed(program.uncertainty)
         x = bought_lines(program, rng, 0.2)
         if not np.isfinite([brute_force(program, x, u) for u in disasters]).all():

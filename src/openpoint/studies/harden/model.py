@@ -37,7 +37,7 @@ from openpoint.scenarios.disasters import Disasters
 from openpoint.scenarios.futures import DisastersRecipe
 from openpoint.solvers.modelling import cp
 from openpoint.studies.harden import constraints as block
-from openpoint.studies.harden.constraints import Supply, built, scattered
+from openpoint.studies.harden.constraints import Supply, built
 from openpoint.studies.harden.recourse_bounds import RestorationBounds
 from openpoint.twostage.ambiguity import Ambiguity, TotalVariation
 from openpoint.twostage.program import (
@@ -46,7 +46,6 @@ from openpoint.twostage.program import (
     PlainProgram,
     RecourseBounds,
     ReducedProgram,
-    SavingBound,
     SecondStage,
 )
 from openpoint.twostage.risk import Expectation, Risk, WorstCase, probability_set
@@ -161,8 +160,6 @@ class HardenProgram(PlainProgram[FirstStage, Restoration]):
         voll_usd_per_kw: (N) value of lost load, for the whole outage.
         max_lines, max_generators, budget_usd: most to buy; None = any number.
         closed_line_usd: cost of a branch that is closed after the disaster.
-        scattered: number of backup generators whose places are left to the recourse, and which may stand at several in
-            shares, see `supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
         integral: whether the recourse has its integers; without them it is a relaxation, and convex in the disaster.
         stations: the permanently closed loops; None where there are none.
     """
@@ -180,7 +177,6 @@ class HardenProgram(PlainProgram[FirstStage, Restoration]):
     max_generators: int | None = None
     budget_usd: float | None = None
     closed_line_usd: float = 0.0
-    scattered: int = 0
     integral: bool = True
     stations: Stations | None = None
 
@@ -334,11 +330,10 @@ class HardenProgram(PlainProgram[FirstStage, Restoration]):
         )
 
     def _islands(self) -> Islands:
-        """Radial islands around the sources, and around backup generators unless these are scattered."""
+        """Radial islands around the sources and around backup generators."""
         net = self.network
-        may_form = self.buses[:0] if self.scattered else self.buses
         ends = net.terminal_fr, net.terminal_to
-        return islands(net.n_terminals, *ends, net.source_terminal, may_form, ~self.always_closed)
+        return islands(net.n_terminals, *ends, net.source_terminal, self.buses, ~self.always_closed)
 
     def _outage_cost(self, shed: cp.Variable, closed: cp.Expression) -> cp.Expression:
         """Σ voll p shed, and what closed branches cost."""
@@ -355,17 +350,8 @@ class HardenProgram(PlainProgram[FirstStage, Restoration]):
 
     def _supply(self, chosen: cp.Expression, topology: Islands) -> Supply:
         """What the backup generators give that are chosen, (G)."""
-        net = self.network
-        size = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
-        if not self.scattered:
-            return built(self.buses, size, chosen, topology, net.n_terminals)
-        tied = np.zeros(net.n_terminals, dtype=np.bool_)  # there, flows cross that no state of a branch forbids
-        tied[net.terminal_fr[self.always_closed]] = tied[net.terminal_to[self.always_closed]] = True
-        p, q = (
-            (np.where(tied, -feed.sum() - take.sum(), -feed), np.where(tied, feed.sum() + take.sum(), take))
-            for take, feed in self._reach
-        )
-        return scattered(self.buses, size, chosen, topology, self.scattered, (p, q))
+        size = self.backup.p_kw / self.network.s_base_kva, self.backup.q_kvar / self.network.s_base_kva
+        return built(self.buses, size, chosen, topology, self.network.n_terminals)
 
     @cached_property
     def _reach(self) -> block.Reach:
@@ -417,7 +403,7 @@ class HardenProgram(PlainProgram[FirstStage, Restoration]):
         """With the places of its generators alone."""
         count = len(self.lines)
         here = decision[count:] > 0.5
-        if here.all() or self.scattered:
+        if here.all():
             return None
         few = dataclasses.replace(
             self, buses=self.buses[here], generator_usd=self.generator_usd[here], max_generators=None, budget_usd=None
@@ -430,24 +416,10 @@ class HardenProgram(PlainProgram[FirstStage, Restoration]):
             return None
         return np.arange(len(self.costs)) >= len(self.lines)
 
-    def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
-        """What generators save at most, wherever they stand, where there is none yet."""
-        most, entries = self.generators_most, self.deferred_entries()
-        if entries is None or most > SAVING_COUNTS or (decision[entries] > 0.5).any():
-            return []
-        few = [dataclasses.replace(self, max_generators=number, scattered=number) for number in sorted({1, most})]
-        return [SavingBound(each.scattered, entries, each) for each in few]
-
     def added_bounds(self, decision: Floats, realisations: Floats, least: Floats) -> AddedBounds | None:
-        """What one or two generators save at every place, and more of them at any, where there is none yet; not in the
-        worst case, whose few disasters `saving_bounds` tells more of."""
+        """What one or two generators save at every place, and more of them at any, where there is none yet."""
         entries, most = self.deferred_entries(), self.generators_most
-        if (
-            isinstance(self.risk, WorstCase)
-            or entries is None
-            or not 0 < most <= SAVING_COUNTS
-            or (decision[entries] > 0.5).any()
-        ):
+        if entries is None or not 0 < most <= SAVING_COUNTS or (decision[entries] > 0.5).any():
             return None
         found = self._restoration_bounds.with_generators(decision, realisations, least)
         if found is None:

@@ -167,7 +167,7 @@ class RestorationBounds:
                 break
             dead = self._part_of(whole[open_row])
             dead = (dead > 0) & ~np.isin(dead, dead[self.buses[built]])
-            if len(built) and self._generators_relieve and self._all.knows(self._live(whole[open_row])[1]):
+            if len(built) and self._all.knows(self._live(whole[open_row])[1]):
                 continue  # all trees will say more
             flows = self._flows.least(whole[open_row], self.buses[built], dead)
             trees = 0.0 if len(built) else self._by_trees(whole[open_row], TREES_FEW)
@@ -315,9 +315,8 @@ class RestorationBounds:
 
     @property
     def _generators_relieve(self) -> bool:
-        """Whether a generator takes no more off a limit than its size on the whole path, and that is asked: where one
-        disaster counts alone, little is known of many, and generators anywhere say more."""
-        return not self.worst and self._flows.ideal and bool(np.all(self._demand.imag >= 0.0))
+        """Whether a generator takes no more off a limit than its size on the whole path."""
+        return self._flows.ideal and bool(np.all(self._demand.imag >= 0.0))
 
     def improve_placed(self, decision: Floats, broken: Floats, gap: float) -> tuple[float, float]:
         """Bounds of the cost after a disaster (E) at a decision with generators, by all spanning trees; the upper one

@@ -221,9 +221,7 @@ class Run:
         decision = proposal.decision
         assert decision is not None
         if deferred is not None and decision[deferred].any() and not again:
-            plain = self.evaluator.evaluate(
-                np.where(deferred, 0.0, decision), self.out_of_time, with_savings=True, enough=self._enough
-            )
+            plain = self.evaluator.evaluate(np.where(deferred, 0.0, decision), self.out_of_time, enough=self._enough)
             if plain is None or self._lower_bound_at(decision, plain) >= self._enough:
                 return plain
             if self._complete(master, plain, deferred):

@@ -276,15 +276,13 @@ class RecourseEvaluator(Protocol):
         decision: Floats,
         stop: Callable[[], bool] = never,
         *,
-        with_savings: bool = False,
         enough: float = math.inf,
         again: bool = False,
     ) -> Evaluation | None:
         """Solve the recourse and evaluate the decision exactly; None where stopped before.
 
-        `with_savings`: where the decision has no deferred entry, also bound what these save at most. `enough`: a lower
-        bound of the objective above which its exact value does not matter. `again`: the decision was evaluated before;
-        what bounds left open then is solved now.
+        `enough`: a lower bound of the objective above which its exact value does not matter. `again`: the decision was
+        evaluated before; what bounds left open then is solved now.
         """
         ...
 
@@ -335,7 +333,6 @@ class FiniteSetEvaluator:
         decision: Floats,
         stop: Callable[[], bool] = never,
         *,
-        with_savings: bool = False,
         enough: float = math.inf,
         again: bool = False,
     ) -> Evaluation | None:

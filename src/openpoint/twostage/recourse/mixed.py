@@ -29,7 +29,6 @@ from openpoint.twostage.program import (
     Objective,
     RecourseBounds,
     ReducedProgram,
-    SavingBound,
 )
 from openpoint.twostage.recourse.compile import Template, template_of
 from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, Response, evaluation_of
@@ -43,10 +42,6 @@ FEASIBLE = 1e-6
 """Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
 BATCH = 128
 """Most realisations that are solved before the bounds are compared again."""
-SAVING_MIN = 1e-6
-"""Least relative difference of cost and recourse bound for which the savings of entries are bounded."""
-SAVINGS_MOST = 32
-"""Most realisations whose savings are bounded at a decision, those with the greatest weight first."""
 CHECKS, LONGER, HARD_MOST = 50, 4, 4
 """How often the solver of one recourse may ask whether to stop, where a study has bounds, or linear programs of a
 study's own search: a count of its work, about a second on 33 buses, which no clock changes; by how much more each time
@@ -187,8 +182,6 @@ class MixedIntegerEvaluator:
     _cuts: CutPool | None = field(default=None, init=False)
     _known: dict[bytes, tuple[float, float]] = field(default_factory=dict, init=False)
     _times: Counter[bytes] = field(default_factory=Counter, init=False)
-    _saving_works: dict[int, IntegerRecourseWork] = field(default_factory=dict, init=False)
-    _saving_values: dict[tuple[int, bytes], float] = field(default_factory=dict, init=False)
 
     def evaluate_exactly(self, decision: Floats, dispatch: Floats | None = None) -> Evaluation | None:
         return None
@@ -198,7 +191,6 @@ class MixedIntegerEvaluator:
         decision: Floats,
         stop: Callable[[], bool] = never,
         *,
-        with_savings: bool = False,
         enough: float = math.inf,
         again: bool = False,
     ) -> Evaluation | None:
@@ -207,7 +199,7 @@ class MixedIntegerEvaluator:
         bounds = self.program.recourse_bounds(decision, realisations, stop) if objective.goal is Goal.COST else None
         if bounds is not None:
             most = enough if again else -math.inf
-            return self._bounded(decision, smaller, bounds, stop, with_savings=with_savings, enough=most)
+            return self._bounded(decision, smaller, bounds, stop, most)
         work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
         upper, lower = pool.upper_bounds(inner), cuts.lower_bounds(decision, objective.floor)[0]
         priced = np.zeros(objective.count, dtype=np.bool_)
@@ -246,8 +238,6 @@ class MixedIntegerEvaluator:
         smaller: ReducedProgram,
         bounds: RecourseBounds,
         stop: Callable[[], bool],
-        *,
-        with_savings: bool,
         enough: float,
     ) -> Evaluation:
         """The evaluation where the study has bounds: what is open is searched more thoroughly, then solved."""
@@ -291,9 +281,8 @@ class MixedIntegerEvaluator:
         upper = np.maximum(upper, lower)
         verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
         added = self.program.added_bounds(decision, realisations, lower)
-        each = None if added is None else (added.entries, added.savings(lower))
-        saved = self._savings(decision, lower, bounds, stop) if with_savings and added is None else None
-        findings = _monotone_cuts(decision, realisations, lower, bounds, objective.floor, saved, each)
+        saved = None if added is None else (added.entries, added.savings(lower))
+        findings = _monotone_cuts(decision, realisations, lower, bounds, objective.floor, saved)
         rows = np.flatnonzero(bounds.upper > bounds.lower + SAME)
         rows = rows[np.argsort(-(upper - bounds.lower)[rows], kind="stable")[:CUTS_MOST]]
         if len(rows) and (relaxed := self.program.relaxed_cuts(decision, realisations[rows], stop)) is not None:
@@ -318,46 +307,6 @@ class MixedIntegerEvaluator:
     @property
     def _accuracy(self) -> float:
         return max(GAP, GAP_SHARE * self.gap)
-
-    def _savings(
-        self, decision: Floats, least: Floats, bounds: RecourseBounds, stop: Callable[[], bool]
-    ) -> tuple[Bools, Floats]:
-        """Entries (n), and the most (K) that each added one of them saves beyond the slope of the recourse bounds."""
-        rest = np.where(np.isfinite(least), np.maximum(least - bounds.lower, 0.0), 0.0)
-        savings, before = self.program.saving_bounds(decision), 0
-        which = np.argsort(-self.objective.weights * rest, kind="stable")[:SAVINGS_MOST]
-        which = which[rest[which] > SAVING_MIN * np.maximum(1.0, least[which])]
-        saved = np.full(len(rest), np.inf)
-        saved[which] = 0.0
-        for saving in savings:
-            relaxed_costs = self._relaxed_costs(saving, decision, which, bounds, stop)
-            for k, value in relaxed_costs.items():
-                saved[k] = max(saved[k], (least[k] - value) / (before + 1.0))
-            before = saving.count
-        entries = savings[0].entries if savings else np.zeros(len(decision), dtype=np.bool_)
-        return entries, np.minimum(saved, rest)
-
-    def _relaxed_costs(
-        self, saving: SavingBound, decision: Floats, which: Ints, bounds: RecourseBounds, stop: Callable[[], bool]
-    ) -> dict[int, float]:
-        """Lower bounds of the cost of the relaxed recourse, for each of some realisations."""
-        realisations = self.objective.realisations
-        if stop():
-            return dict.fromkeys(map(int, which), -np.inf)
-        if saving.count not in self._saving_works:
-            self._saving_works[saving.count] = IntegerRecourseWork(
-                template_of(saving.program, len(decision)), self._accuracy
-            )
-        keys = {int(k): (saving.count, bounds.cost_keys[k]) for k in which}
-        asked = {key: k for k, key in keys.items() if key not in self._saving_values}
-        pairs = [
-            (np.maximum(decision, saving.entries & bounds.may_improve[k]), realisations[k], CHECKS)
-            for k in asked.values()
-        ]
-        answers = self.recourse.workers.run(self._saving_works[saving.count], pairs, stop) if pairs else []
-        for key, answer in zip(asked, answers or []):
-            self._saving_values[key] = answer.bound if np.isfinite(answer.value) else -np.inf
-        return {k: self._saving_values.get(key, -np.inf) for k, key in keys.items()}
 
     def _apply_known(self, keys: Sequence[bytes], lower: Floats, upper: Floats) -> None:
         """Set the bounds of realisations whose key was solved before."""
@@ -425,16 +374,15 @@ def _monotone_cuts(
     lower: Floats,
     bounds: RecourseBounds,
     floor: float,
-    saved: tuple[Bools, Floats] | None = None,
-    each: tuple[Ints, Floats] | None = None,
+    saved: tuple[Ints, Floats] | None = None,
 ) -> list[Finding]:
     """Cuts that are exact at a binary decision x̂, of a recourse that never costs more where there are more ones.
 
     Let B = lower + slopeᵀ(x − x̂) be the recourse bound, a its slope on entries that are 0 at x̂ (a ≤ 0), M the entries
     of `may_improve`, and r = Q(x̂) − lower. Where no entry of M is added to x̂, the recourse costs at least Q(x̂) plus
-    the slope; elsewhere at least B. One cut covers both: Q ≥ Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, M} x. For entries with
-    a known bound of what each saves (`saved`: mask (n) and (K) costs), that bound takes the place of r where smaller;
-    for deferred ones of which it is known what each saves in all (`each`: J numbers, (K, J) costs), of a and r.
+    the slope; elsewhere at least B. One cut covers both: Q ≥ Q(x̂) + Σ_{x̂=0} a x − r Σ_{x̂=0, M} x. For deferred entries
+    with a bound of what each saves (`saved`: numbers of J entries, and (K, J) costs), that bound takes the place of
+    their part.
     """
     added = decision < 0.5
     findings = []
@@ -442,11 +390,8 @@ def _monotone_cuts(
         if not np.isfinite(value) or value <= floor:
             continue
         slope = np.where(added, np.minimum(bounds.slope[k], 0.0), 0.0)
-        rest = np.full(len(slope), max(value - bounds.lower[k], 0.0))
+        slope -= max(value - bounds.lower[k], 0.0) * (added & bounds.may_improve[k])
         if saved is not None:
-            rest[saved[0]] = np.minimum(rest[saved[0]], saved[1][k])
-        slope -= rest * (added & bounds.may_improve[k])
-        if each is not None:
-            slope[each[0]] = -each[1][k]
+            slope[saved[0]] = -saved[1][k]
         findings.append(Finding(k, realisations[k], Response(True, float(value), slope, np.zeros(0), (), None)))
     return findings

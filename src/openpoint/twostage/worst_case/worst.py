@@ -322,7 +322,6 @@ class WorstCaseEvaluator:
         decision: Floats,
         stop: Callable[[], bool] = never,
         *,
-        with_savings: bool = False,
         enough: float = math.inf,
         again: bool = False,
     ) -> Evaluation | None:
