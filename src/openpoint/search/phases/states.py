@@ -230,8 +230,6 @@ def complete(
             here[chosen], waiting[depth + 1, chosen] = OPEN, CLOSED
             depth += 2
             continue
-        if forest(blocks, here, priority, trees) < 0:  # nor does it feed every phase in the whole grid
-            continue
         warm, loss, least = found.counts[1] == 1, math.inf, -math.inf
         for change in (ROUGH, FINE, CHANGE):
             loss = swept(blocks, here, priority, trees, change, warm)
@@ -251,6 +249,8 @@ def complete(
                     least = math.inf
             if least >= enough:
                 break
+        if not warm and forest(blocks, here, priority, trees) < 0:  # nor does it feed every phase in the whole grid
+            continue
         found.counts[0] += 1
         found.counts[1] = 1 if warm else 0
         if not least >= enough:

@@ -14,7 +14,6 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.today import with_outputs_as_given
 from openpoint.grid.unfed import without_idle
 from openpoint.powerflow.series import SeriesFlows
-from openpoint.report.terminal import words
 from openpoint.scenarios.year.read import Year, read_year
 from openpoint.search.exchange.phases import PhasesEvaluator, excess, first_state
 from openpoint.search.methods import TopologySearch
@@ -25,7 +24,7 @@ from openpoint.studies.reconfigure.options import ReconfigureYearOptions
 from openpoint.studies.reconfigure.phases.search import bounded_model, for_phases, question_of, search_phases
 from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.studies.reconfigure.year.search import InUnit
-from openpoint.studies.reconfigure.year.tables import Answered, Shown, Two, year_result
+from openpoint.studies.reconfigure.year.tables import Answered, Shown, Two, heading_of, year_result
 from openpoint.studies.secure.model.phases import graph_of
 from openpoint.twostage.ambiguity import exactly
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -117,8 +116,7 @@ class PreparedPhasesYear:
     @property
     def heading(self) -> str:
         """The steps of the year, and the method."""
-        steps = words.count(len(self.year), "step")
-        return f"year: {steps}, {self.year.hours.sum():,.0f} h\nmethod: {words.method(self.method)}"
+        return heading_of(self.year, self.method)
 
     def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> YearResult:
         """The result, verified by exact AC power flow in every step."""
@@ -134,7 +132,7 @@ class PreparedPhasesYear:
             after, mismatch = (None, None) if best is None else self._shown(evaluator, best.closed)
         both: Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
         count = len(year)
-        answered = Answered(outcome, both, count, 0 if after is None else count, mismatch, notes, soft_limits=True)
+        answered = Answered(outcome, both, count, 0 if after is None else count, mismatch, notes)
         return year_result(self.grid, year, graph_of(asked.network), self.method, answered)
 
     def _shown(self, evaluator: PhasesEvaluator, closed: Bools) -> tuple[Shown, float | None]:

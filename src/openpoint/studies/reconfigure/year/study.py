@@ -15,7 +15,6 @@ from openpoint.network.limits import greatest_square
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flows
 from openpoint.powerflow.meshed import flows_at, less_generation
-from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
@@ -34,7 +33,7 @@ from openpoint.studies.reconfigure.year.search import (
     search_softly,
     search_year,
 )
-from openpoint.studies.reconfigure.year.tables import Answered, Shown, Two, year_result
+from openpoint.studies.reconfigure.year.tables import Answered, Shown, Two, heading_of, year_result
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
@@ -133,8 +132,7 @@ class PreparedYear:
     @property
     def heading(self) -> str:
         """The steps of the year, and the method."""
-        steps = words.count(len(self.year), "step")
-        return f"year: {steps}, {self.year.hours.sum():,.0f} h\nmethod: {words.method(self.method)}"
+        return heading_of(self.year, self.method)
 
     def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> YearResult:
         """The result, verified by exact AC power flow in every step.
@@ -169,7 +167,7 @@ class PreparedYear:
             mismatch=None if after is None else mismatch(task, after, checked),
             notes=states.of_couplers(task.stations),
             soft=soft,
-            soft_limits=self.soft_limits,
+            may_soften=not self.soft_limits,
         )
         return year_result(self.grid, year, network, self.method, answered)
 

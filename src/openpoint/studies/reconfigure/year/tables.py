@@ -14,6 +14,7 @@ from openpoint.grid.today import why_no_loss
 from openpoint.network import Network
 from openpoint.network.limits import greatest_square, least_square, loadings
 from openpoint.powerflow.series import SeriesFlows
+from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import filled, finite, frame
 from openpoint.results.common import iterations_table
@@ -46,6 +47,12 @@ class Shown:
 
 Two = dict[str, Shown | None]
 """Today's topology, `before`, and the answer, `after`; None where there is none, or no flow in any step."""
+
+
+def heading_of(year: Year, method: TopologySearch) -> str:
+    """The steps of a year, and the method."""
+    steps = words.count(len(year), "step")
+    return f"year: {steps}, {year.hours.sum():,.0f} h\nmethod: {words.method(method)}"
 
 
 def steps(year: Year, network: Network, both: Two) -> pl.DataFrame:
@@ -134,7 +141,8 @@ class Answered:
 
     Attributes:
         outcome: of the mean loss over the steps, kW. both: today's topology and the answer, which is that of least
-            violation where there is no decision. soft: how limits were relaxed; soft_limits: whether they may be.
+            violation where there is no decision. soft: how limits were relaxed; may_soften: whether they could be, which
+            is said where nothing keeps them.
         groups: of steps, by which the bound is computed. checked, mismatch: steps that were checked, and the largest
             mismatch, per unit, None where nothing is.
         notes: for the user.
@@ -147,7 +155,7 @@ class Answered:
     mismatch: float | None
     notes: tuple[str, ...]
     soft: SoftLimits | None = None
-    soft_limits: bool = False
+    may_soften: bool = False
 
 
 def year_result(grid: Grid, year: Year, network: Network, method: TopologySearch, found: Answered) -> YearResult:
@@ -162,7 +170,7 @@ def year_result(grid: Grid, year: Year, network: Network, method: TopologySearch
     broken = broken_limits(year, network, after)
     if found.soft is not None:
         notes.append(not_kept(tuple(each for each, _ in broken), found.soft))
-    elif after is not None and not answered and not found.soft_limits:
+    elif after is not None and not answered and found.may_soften:
         notes.append(SOFTLY)
     hours = float(year.hours.sum())
     bound_mwh = outcome.lower_bound * hours / 1000.0
