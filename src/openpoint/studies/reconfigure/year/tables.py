@@ -141,8 +141,8 @@ class Answered:
 
     Attributes:
         outcome: of the mean loss over the steps, kW. both: today's topology and the answer, which is that of least
-            violation where there is no decision. soft: how limits were relaxed; may_soften: whether they could be, which
-            is said where nothing keeps them.
+            violation where there is no decision. soft: how limits were relaxed.
+        may_soften: whether they could be relaxed, which is said where nothing keeps them.
         groups: of steps, by which the bound is computed. checked, mismatch: steps that were checked, and the largest
             mismatch, per unit, None where nothing is.
         notes: for the user.
