@@ -3,7 +3,6 @@
 import ast
 import importlib
 import re
-import resource
 import subprocess
 import sys
 import tomllib
@@ -137,6 +136,11 @@ PUBLIC = [
     "write_futures",
 ]
 MODULES = sorted(SOURCE.rglob("*.py"))
+ANSWER = """\
+import sys, contextlib
+sys.argv = "openpoint {}".split()
+from openpoint.cli import main
+with contextlib.suppress(SystemExit): main()"""
 LONGEST = 600
 LONGEST_REFERENCE = 1850
 """Of the reference checker, which is one file so that it can be read without any other."""
@@ -303,32 +307,25 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert not heavy & {"polars", "numpy", "typer", "cvxpy"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["reconfigure", "--help"], ["harden", "--help"]])
-def test_the_command_answers_at_once(arguments: list[str]) -> None:
-    seconds = []
-    while len(seconds) < 10 and min(seconds, default=1.0) >= 0.3:  # a busy machine gets more than one chance
-        start = cpu_of_children()
-        done = subprocess.run(
-            [sys.executable, "-m", "openpoint", *arguments], capture_output=True, text=True, check=True
-        )
-        seconds.append(cpu_of_children() - start)
-        assert "openpoint" in done.stdout
-    assert min(seconds) < 0.3, seconds
-
-
-def cpu_of_children() -> float:
-    """Seconds of computing by ended processes: what we answer for, also where the machine is busy with other things."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+@pytest.mark.parametrize(
+    ("arguments", "most"), [("--help", 25), ("--version", 8), ("reconfigure --help", 40), ("harden --help", 40)]
+)
+def test_the_command_answers_with_few_modules(arguments: str, most: int) -> None:
+    """What a command imports before it answers decides how fast it does, on whatever machine."""
+    found = {name for name in imported_by(ANSWER.format(arguments)) if name.partition(".")[0] == "openpoint"}
+    assert 0 < len(found) <= most, sorted(found)
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, contextlib; sys.argv = ['openpoint', 'reconfigure', '--help']\n"
-        "from openpoint.cli import main\n"
-        "with contextlib.suppress(SystemExit): main()"
-    )
-    assert not imported_by(code) & {"polars", "numpy", "scipy", "rich", "cvxpy", "numba", "openpoint.io"}
+    assert not imported_by(ANSWER.format("reconfigure --help")) & {
+        "polars",
+        "numpy",
+        "scipy",
+        "rich",
+        "cvxpy",
+        "numba",
+        "openpoint.io",
+    }
 
 
 def test_a_search_for_one_demand_imports_what_it_needs() -> None:
@@ -346,21 +343,18 @@ def test_a_search_for_one_demand_imports_what_it_needs() -> None:
 
 
 def test_looking_at_grids_imports_no_solver_and_no_compiler() -> None:
-    code = (
-        "import sys, contextlib; sys.argv = ['openpoint', 'cases']\n"
-        "from openpoint.cli import main\n"
-        "with contextlib.suppress(SystemExit): main()"
-    )
-    assert not imported_by(code) & {"cvxpy", "highspy", "clarabel", "numba", "scipy.stats", "openpoint.studies"}
+    assert not imported_by(ANSWER.format("cases")) & {
+        "cvxpy",
+        "highspy",
+        "clarabel",
+        "numba",
+        "scipy.stats",
+        "openpoint.studies",
+    }
 
 
 def test_the_list_of_commands_opens_no_study() -> None:
-    code = (
-        "import sys, contextlib; sys.argv = ['openpoint', '--help']\n"
-        "from openpoint.cli import main\n"
-        "with contextlib.suppress(SystemExit): main()"
-    )
-    assert {name for name in imported_by(code) if name.startswith("openpoint.studies.")} == {
+    assert {name for name in imported_by(ANSWER.format("--help")) if name.startswith("openpoint.studies.")} == {
         "openpoint.studies.catalog"
     }
 

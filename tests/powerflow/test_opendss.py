@@ -1,6 +1,5 @@
 """OpenDSS as the exact power flow: against the balanced kernel, many loads and positions in place, islands, trouble."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,14 +62,12 @@ def test_a_flow_leaves_the_working_folder_alone(tmp_path: Path, monkeypatch: pyt
     assert Path.cwd() == tmp_path
 
 
-def test_ten_thousand_flows_of_the_37_bus_feeder_take_less_than_a_minute() -> None:
+def test_a_thousand_flows_of_the_37_bus_feeder_converge() -> None:
     grid = openpoint.read("ieee37")
     s = grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy()
     samples = s * np.random.default_rng(1).uniform(0.8, 1.2, (1000, len(s)))
     circuit = OpenDssCircuit(grid)
-    start = time.process_time()
     assert circuit.solve(loads_kva=samples).converged.all()
-    assert time.process_time() - start < 6.0
 
 
 def four_buses(**changes: Any) -> Grid:
