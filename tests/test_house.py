@@ -329,8 +329,12 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_a_search_for_one_demand_imports_what_it_needs() -> None:
-    found = imported_by("import openpoint; openpoint.reconfigure('baran33')")
+    run = "import openpoint; openpoint.reconfigure('baran33')"
+    found = imported_by(run)
+    if "numba" in found:  # the first run on a machine compiles
+        found = imported_by(run)
     assert not found & {
+        "numba",
         "cvxpy",
         "scipy.optimize",
         "matplotlib",

@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 import openpoint
+import openpoint.compiled.compiler
 from openpoint.cli import warmup
 from openpoint.cli.display import COMPILING, Progress
-from openpoint.compiled.jit import Cache, functions_of, while_compiling
+from openpoint.compiled.jit import Kernel, Way, functions_of
+from openpoint.compiled.timer import while_compiling
 from tests.builders.grids import Flavour, random_grid
 from tests.cli.desk import Command
 
@@ -36,7 +38,7 @@ def test_after_it_no_study_compiles(warm: None) -> None:
     assert told == []
 
 
-def kernels() -> Iterator[numba.core.dispatcher.Dispatcher]:
+def kernels() -> Iterator[Kernel]:
     """All functions of the package whose machine code is kept on the disk."""
     root = Path(openpoint.__path__[0])
     for path in sorted(root.rglob("*.py")):
@@ -45,8 +47,8 @@ def kernels() -> Iterator[numba.core.dispatcher.Dispatcher]:
             yield from (
                 value
                 for value in vars(module).values()
-                if isinstance(value, numba.core.dispatcher.Dispatcher) and value.py_func.__module__ == module.__name__
-                if isinstance(value._cache, Cache)
+                if isinstance(value, Kernel) and value.__module__ == module.__name__
+                if value.way in (Way.WHOLE, Way.LEAN)
             )
 
 

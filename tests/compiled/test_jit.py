@@ -114,7 +114,7 @@ def value(x: int) -> float:
 
 def run_tiny(folder: Path) -> tuple[float, bool]:
     """The result of the tiny kernel in a new process, and whether its machine code came from the cache."""
-    code = "from tiny.kernel import value; print(value(3), sum(value.stats.cache_hits.values()))"
+    code = "from tiny.kernel import value; print(value(3), sum(value.dispatcher.stats.cache_hits.values()))"
     path = os.pathsep.join([str(folder), str(SOURCE.parent)])
     done = subprocess.run(
         [sys.executable, "-B", "-c", code],
@@ -163,3 +163,39 @@ def test_a_damaged_cache_is_thrown_away_and_said(
     module = importlib.reload(module)
     assert module.twice(5) == 10
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [b"", b"no machine code", None])
+def test_damaged_machine_code_is_thrown_away_and_said(
+    damage: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"lean_{len(damage) if damage is not None else 'cut'}"
+    text = "from openpoint.compiled.jit import lean\n\n\n@lean\ndef twice(x):\n    return 2 * x\n"
+    (tmp_path / f"{name}.py").write_text(text)
+    module = importlib.import_module(name)
+    assert module.twice(3) == 6
+    (kept,) = tmp_path.rglob("*.nbo")
+    kept.write_bytes(kept.read_bytes()[:-10] if damage is None else damage)
+    module = importlib.reload(module)
+    assert module.twice(4) == 8
+    said = capsys.readouterr().err
+    assert "is damaged" in said
+    assert str(kept) in said
+    assert importlib.reload(module).twice(5) == 10
+    assert not capsys.readouterr().err
+    (tmp_path / f"{name}.py").write_text(text.replace("2 * x", "2 * x + x"))
+    importlib.invalidate_caches()
+    assert importlib.reload(module).twice(5) == 15
+    (anew,) = tmp_path.rglob("*.nbo")
+    assert anew != kept
+
+
+def test_machine_code_that_is_kept_is_called_without_numba() -> None:
+    code = (
+        "import sys, numpy as np; from tests.compiled.test_machine_code import norms, several; "
+        "assert norms(several(4)) == norms(several(4)); print('numba' in sys.modules)"
+    )
+    for expected in ("", "False"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert expected in done.stdout

@@ -5,9 +5,7 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-import numba
-
-from openpoint.compiled.jit import lean
+from openpoint.compiled.jit import Kernel, lean
 
 
 @cache
@@ -16,7 +14,7 @@ def entered(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Its machine code is kept as that of the package, so that only the first run compiles it.
     """
-    if not isinstance(function, numba.core.dispatcher.Dispatcher):
+    if not isinstance(function, Kernel):
         return lean(function)
     # Of the code below a function for each inner one: the cache tells functions by name and by what they call.
     code, name = _outside.__code__, f"{_outside.__name__}_{function.__module__}.{function.__name__}".replace(".", "_")

@@ -109,7 +109,7 @@ class Progress:
         self._shown = _Status(out, self._status)
 
     def __enter__(self) -> Progress:
-        from openpoint.compiled.jit import while_compiling
+        from openpoint.compiled.timer import while_compiling
 
         self._within.enter_context(self._shown)
         self._within.enter_context(while_compiling(self._compiles))

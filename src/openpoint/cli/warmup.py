@@ -37,6 +37,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.day.study import dispatch_day
 from openpoint.studies.dispatch.study import dispatch
 from openpoint.studies.enclose.study import enclose
+from openpoint.studies.harden.all_trees import AllTrees
 from openpoint.studies.harden.study import harden
 from openpoint.studies.harden.trees import feeder_of, missed_limits, spanning_trees
 from openpoint.studies.powerflow.study import run_powerflow
@@ -53,7 +54,7 @@ def warmup(*, quiet: bool) -> int:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from openpoint.compiled.jit import while_compiling
+    from openpoint.compiled.timer import while_compiling
 
     out = console(quiet=quiet)
     compiled: list[str] = []
@@ -214,7 +215,9 @@ def _restoration() -> None:
     network, nowhere = build_network(grid), np.empty(0, dtype=np.int64)
     feeder = feeder_of(network, np.ones(network.n_terminals), nowhere, np.empty(0))
     root = network.source_terminal[0]
-    _, opened, _ = spanning_trees(feeder, np.ones(network.n_conductors, dtype=np.bool_), root, feeder.p, feeder.q, 1000)
+    live = np.ones(network.n_conductors, dtype=np.bool_)
+    AllTrees(feeder, root, (1.0, 1.0, 1.0), 1).placed(live, np.array([root]))
+    _, opened, _ = spanning_trees(feeder, live, root, feeder.p, feeder.q, 1000)
     missed_limits(feeder, ~np.isin(np.arange(network.n_conductors), opened[0]), root, feeder.p, feeder.q)
 
 

@@ -1,11 +1,12 @@
 """Time that this process has spent compiling functions, which no limit of time counts: it is spent once on a machine.
 
-`openpoint.compiled.jit` reports to `TIMER` where compiling begins and ends; without numba nothing is compiled.
+`openpoint.compiled.compiler` reports to `TIMER` and `LISTENERS` where compiling begins and ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter, process_time
 
 
@@ -40,3 +41,18 @@ class CompileTimer:
 
 
 TIMER = CompileTimer((perf_counter, process_time))
+LISTENERS: list[Callable[[str, bool], None]] = []
+"""Functions of the name of a function and of whether it is ready; see `while_compiling`."""
+
+
+@contextmanager
+def while_compiling(tell: Callable[[str, bool], None]) -> Iterator[None]:
+    """Within this context, `tell(name, False)` is called before a function is compiled and `tell(name, True)` after.
+
+    There is no call for a function whose machine code is read from the cache, or that is only inserted into others.
+    """
+    LISTENERS.append(tell)
+    try:
+        yield
+    finally:
+        LISTENERS.remove(tell)

@@ -39,9 +39,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
+from openpoint.compiled.jit import IN_PYTHON
 from openpoint.network import Network
 from openpoint.verify import reference
 from openpoint.verify.claim import EXACT, Claim
@@ -83,7 +83,7 @@ def check(
     workers: int = 1,
 ) -> Verified:
     """Check a certificate of a question in numbers; otherwise as `openpoint.verify.ask.verify`."""
-    if not question.plain or numba.config.DISABLE_JIT:
+    if not question.plain or IN_PYTHON:
         return by_reference(question, path, progress)
     try:
         return fast(question, path, progress, workers=workers)
