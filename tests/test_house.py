@@ -343,7 +343,7 @@ def test_a_search_for_one_demand_imports_what_it_needs() -> None:
         "clarabel",
         "pyscipopt",
     }
-    assert len([name for name in found if name.partition(".")[0] == "openpoint"]) <= 220
+    assert len([name for name in found if name.partition(".")[0] == "openpoint"]) <= 180
 
 
 def test_looking_at_grids_imports_no_solver_and_no_compiler() -> None:

@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.fleet.study import reconfigure_fleet as reconfigure_fleet
     from openpoint.studies.reconfigure.futures.study import reconfigure_futures as reconfigure_futures
     from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
-    from openpoint.studies.reconfigure.study import plan_answer as plan_answer
     from openpoint.studies.reconfigure.study import reconfigure as reconfigure
+    from openpoint.studies.reconfigure.switch_plan import plan_answer as plan_answer
     from openpoint.studies.reconfigure.year.seasons.study import reconfigure_seasons as reconfigure_seasons
     from openpoint.studies.reconfigure.year.study import reconfigure_year as reconfigure_year
     from openpoint.studies.secure.study import secure as secure
@@ -135,7 +135,8 @@ _HOMES = {
     "openpoint.studies.reconfigure.futures.study": ("reconfigure_futures",),
     "openpoint.studies.reconfigure.year.seasons.study": ("reconfigure_seasons",),
     "openpoint.studies.reconfigure.year.study": ("reconfigure_year",),
-    "openpoint.studies.reconfigure.study": ("BranchExchange", "plan_answer", "reconfigure"),
+    "openpoint.studies.reconfigure.study": ("BranchExchange", "reconfigure"),
+    "openpoint.studies.reconfigure.switch_plan": ("plan_answer",),
     "openpoint.studies.secure.study": ("secure",),
     "openpoint.studies.verify.study": ("verify_certificate", "verify_phases", "verify_set"),
     "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),

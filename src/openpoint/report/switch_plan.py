@@ -13,7 +13,6 @@ from openpoint.grid.table_files import table_bytes
 from openpoint.report.layout.place import shorten
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import render
 from openpoint.results.switch_plan import SwitchPlan
 
 ENDINGS = (".html", ".htm", ".md", ".csv")
@@ -53,6 +52,8 @@ def write_checklist(grid: Grid, plan: SwitchPlan, path: str | Path) -> Path:
 
 def checklist_html(grid: Grid, plan: SwitchPlan) -> str:
     """The checklist as a page."""
+    from openpoint.report.page.html import render
+
     found = _section(plan, "checklist", "Tick each step before the next one", {"done at, by": ""})
     return render(m.page_of(grid, "switch plan", [found]))
 

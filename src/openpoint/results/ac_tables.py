@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,11 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE, loading_limits, loadings
 from openpoint.network.stations import Stations
-from openpoint.powerflow.opendss import PhaseState
 from openpoint.powerflow.state import AcState
 from openpoint.results.violation import Violation
+
+if TYPE_CHECKING:
+    from openpoint.powerflow.opendss import PhaseState
 
 
 def bus_names(network: Network) -> dict[str, object]:

@@ -9,11 +9,12 @@ import polars as pl
 
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.io.memory import net_of, set_states
-from openpoint.io.switch_states import Change
 from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, Result, switching_words
 from openpoint.results.shape import figure
+
+if TYPE_CHECKING:
+    from openpoint.io.switch_states import Change
 
 SWITCHING_LIST: c.Table = {
     "name": c.text("name of the branch"),
@@ -46,6 +47,8 @@ class HasState(Result):
             OptionError: there is no answer, it sets more than branches, or it is no grid in memory.
             InputError: the net has no branch of a name, or cannot hold a state; nothing is set then.
         """
+        from openpoint.io.memory import set_states
+
         return set_states(net, self._states())
 
     def to_pandapower(self) -> Any:
@@ -59,7 +62,7 @@ class HasState(Result):
             InputError: the net cannot hold a state.
             MissingExtraError: pandapower is not installed.
         """
-        return net_of(self.grid, "pandapower", self._states())
+        return self._net("pandapower")
 
     def to_power_grid_model(self) -> Any:
         """New input data of power-grid-model, as `to_pandapower` makes a net.
@@ -68,7 +71,12 @@ class HasState(Result):
             OptionError: there is no answer, or the grid does not come from such data.
             InputError: the data cannot hold a state.
         """
-        return net_of(self.grid, "power-grid-model", self._states())
+        return self._net("power-grid-model")
+
+    def _net(self, program: str) -> Any:
+        from openpoint.io.memory import net_of
+
+        return net_of(self.grid, program, self._states())
 
     def _states(self) -> dict[str, bool]:
         """Whether each branch is closed in the answer.

@@ -39,7 +39,6 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.kernel.arrays import Model
-from openpoint.verify.caps import flow
 
 SWEEPS = 8
 """Propagations through the tree between two divisions, at most."""
@@ -58,6 +57,8 @@ Range = tuple[Floats, Floats]
 
 def is_swept(network: Network, closed: Bools) -> bool:
     """Whether the checker of certificates finds the power flow of a radial state, (E); it sweeps less near the nose."""
+    from openpoint.verify.caps import flow
+
     order = [(int(source), -1, -1) for source in network.source_terminal]
     order += [(branch.bus, branch.before, branch.number) for branch in _tree(network, closed).branches]
     return bool(np.isfinite(flow(network, order, network.generator_s)[0]))

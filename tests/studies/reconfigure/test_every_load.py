@@ -14,10 +14,10 @@ from openpoint.network.stations import open_held_meshes
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import excesses
 from openpoint.report.page.model import Section
+from openpoint.studies.reconfigure.every_load import ForEveryLoad, LoadSet, Verdict, with_fixed_outputs
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.report import page
 from openpoint.studies.reconfigure.setup import radial_program
-from openpoint.studies.reconfigure.study import ForEveryLoad, LoadSet, Verdict, with_fixed_outputs
 from tests.builders.grids import DISPATCH, LIMITED, LIMITED_FEED, PLAIN, RICH, all_topologies, random_grid
 
 SHARE = 0.2

@@ -19,7 +19,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.results import ac_tables as states
-from openpoint.results.witness import witness_of
+from openpoint.results.realised import witness_of
 from openpoint.studies.enclose.options import EncloseOptions
 from openpoint.studies.enclose.result import EncloseResult
 from openpoint.studies.study import Prepared, Ready, function

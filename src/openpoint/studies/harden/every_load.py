@@ -19,7 +19,7 @@ from openpoint.enclosure.judge import bounds_of_fed, free_where_dark
 from openpoint.enclosure.ports import Ports, ports_of
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.results.witness import realised_table
+from openpoint.results.realised import realised_table
 from openpoint.studies.harden.aftermath import AfterDisaster, Standing, violations_of
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.restoration import TOLERANCE, Plan, ac_check, operated

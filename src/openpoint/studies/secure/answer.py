@@ -17,8 +17,8 @@ from openpoint.names import join_names
 from openpoint.network import Network
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
+from openpoint.results.realised import realised_table
 from openpoint.results.violation import Violation
-from openpoint.results.witness import realised_table
 from openpoint.scenarios.reliability import Reliability
 from openpoint.search.plan.flows import Figures
 from openpoint.studies.secure.model.every_load import Standings
