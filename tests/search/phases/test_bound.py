@@ -17,10 +17,11 @@ from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import deviate, no_ranges, sizes_for
-from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, sweep, trees_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, respond, sweep, trees_for
 from openpoint.search.phases.model import EVERYWHERE, RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
+from openpoint.search.phases.response import eliminate
 from openpoint.search.phases.states import complete, graph_for, swept_for
 from openpoint.search.phases.tree import (
     Flows,
@@ -206,15 +207,15 @@ def test_no_state_loses_less_in_the_whole_grid_than_is_proved_from_its_flow_in_t
         rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
         fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
         left = (case.status[:, fixed] == CLOSED).all(axis=1)
-        core = core_of(whole._replace(movable=whole.movable & ~fixed), tree)
+        core, known = core_of(whole._replace(movable=whole.movable & ~fixed), tree), False
         blocks, trees, flows = core.blocks, trees_for(core.blocks), Flows(whole)
         sizes = sizes_for(blocks, sequences=True)
         priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
         for status, loss in zip(case.status[left], case.loss[left], strict=True):
             flows.loss(status)
-            for change in (1e-4, 1e-10):
+            for change, warm in ((1e-4, known), (1e-4, False), (1e-10, False)):  # from what holds of another state
                 found = sweep(blocks, status[core.branch], priority, trees, change, False)
-                less = deviate(blocks, sizes, status[core.branch], trees, change)
+                less = deviate(blocks, sizes, status[core.branch], trees, change, warm)
                 count += 1
                 if np.isfinite(less):
                     assert loss >= (found - less) * (1.0 - 1e-9)
@@ -222,8 +223,30 @@ def test_no_state_loses_less_in_the_whole_grid_than_is_proved_from_its_flow_in_t
                     apart = np.abs(np.einsum("njk,nk->nj", sizes.u, flows.trees.v[core.bus] - trees.v))
                     assert (apart <= trees.far + 1e-9).all()
                     proved += 1
+            known = bool(np.isfinite(less))
     assert count > 20
     assert proved > 0.6 * count
+
+
+@pytest.mark.parametrize("kind", ["power", "all"])
+def test_what_changes_of_voltages_make_of_a_flow_is_eliminated_as_it_is_swept(kind: str) -> None:
+    """From the leaves on, in one go, what rounds find that begin with nothing."""
+    count = 0
+    for _, case in grids(kind, range(60, 70)):
+        n, closed = len(case.model.blocks.has), np.flatnonzero(case.status[0] == CLOSED)
+        blocks = part_of(case.model.blocks, np.arange(n), closed, np.ones(n, dtype=np.bool_))
+        trees, status = trees_for(blocks), np.full(len(closed), CLOSED, dtype=np.int8)
+        sweep(blocks, status, np.arange(n), trees, CHANGE, False)
+        linear = trees._replace(**{name: getattr(trees, name).copy() for name in ("v", "drawn", "i", "taken")})
+        swept = np.zeros((6, n, 3), dtype=np.complex128)
+        for way in range(6):
+            swept[way, blocks.is_source, way // 2] = 1j if way % 2 else 1.0
+        found = swept.copy()
+        eliminate(blocks, status, trees, found)
+        respond(blocks, status, trees, linear, swept, np.zeros((6, n, 4), dtype=np.complex128))
+        np.testing.assert_allclose(found, swept, atol=1e-7)
+        count += int((np.abs(found) > 1e-3).sum())
+    assert count > 100
 
 
 @pytest.mark.parametrize("kind", ["power", "all"])

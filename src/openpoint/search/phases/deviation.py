@@ -137,14 +137,21 @@ def exceed(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, ranges: R
 
 
 @compiled
-def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float) -> float:
+def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float, warm: bool) -> float:
     """By how much less, at most, is lost in the exact flow, per unit; inf where it is not known to be near.
 
     Args:
-        trees: left by a sweep, and `far` of sources. change: by which voltages changed in its last round.
+        trees: left by a sweep, and `far` of sources. change: by which voltages changed in its last round. warm: begin
+            with the distances that are in `trees`, not with none.
     """
     for q in range(len(trees.order)):
         trees.rank[trees.order[q]] = q
+    if not warm:
+        for b in range(len(blocks.has)):
+            for j in range(3):
+                if trees.edge[b] >= 0:
+                    trees.far[b, j] = 0.0
+        trees.slip[:] = 0.0
     holds = _settle(blocks, sizes, status, trees, change, trees.far, False)
     less = _less(blocks, sizes, status, trees, trees.far)
     return less if holds and less < math.inf else math.inf  # and not where it is no number
@@ -152,10 +159,12 @@ def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: 
 
 @compiled
 def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees) -> None:
-    """Set moved, near and less to what is not of first order, after `deviate`; known where wide ≤ near."""
-    for b in range(len(blocks.has)):
-        for j in range(3):
-            trees.near[b, j] = 0.0
+    """Set moved, near and less to what is not of first order, after `deviate`; known where wide ≤ near.
+
+    Args:
+        trees: `near` to begin with.
+    """
+    trees.slip[:] = 0.0
     _settle(blocks, sizes, status, trees, 0.0, trees.near, True)
     _less(blocks, sizes, status, trees, trees.near)
 
@@ -164,28 +173,27 @@ def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees) -> None:
 def _settle(
     blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float, near: Floats, bends: bool
 ) -> bool:
-    """Suppose `near` (n, 3), given at sources, until what follows is not more; whether it is so."""
+    """Suppose `near` (n, 3), given at sources, until what follows is not more; whether it is so.
+
+    Then it comes down to `WIDER` times what follows, of which as much less follows.
+    """
     looped = False
-    for q in range(len(trees.order)):
-        b = trees.order[q]
-        for j in range(3):
-            if trees.edge[b] >= 0:
-                near[b, j] = 0.0
     for e in range(len(status)):
         looped = looped or status[e] == LOOP
-        for j in range(3):
-            trees.slip[e, j] = 0.0
     for k in range(ROUNDS):
         _demand(blocks, sizes, status, trees, change, near, bends)
         _gather(blocks, sizes, trees)
         holds = not looped or _loops(blocks, sizes, status, trees)
         holds = _spread(blocks, sizes, trees, near) and holds
-        if holds or k == ROUNDS - 1:
-            return holds
+        if not holds and k == ROUNDS - 1:
+            break
         for b in range(len(blocks.has)):
             for j in range(3):
                 if trees.edge[b] >= 0:
-                    near[b, j] = WIDER * trees.wide[b, j] + LEAST
+                    wider = WIDER * trees.wide[b, j] + LEAST
+                    near[b, j] = min(near[b, j], wider) if holds else wider
+        if holds:
+            return True
         for e in range(len(status)):
             for j in range(3):
                 trees.slip[e, j] = WIDER * trees.slip[e, j] + (LEAST if status[e] == LOOP else 0.0)

@@ -312,6 +312,18 @@ def _take(blocks: Blocks, c: int, trees: Trees) -> None:
         trees.taken[c, j] += (at - k) * (trees.room[j] - trees.taken[c, j])
 
 
+@inlined
+def slope_of(blocks: Blocks, d: int, v: Complexes) -> tuple[complex, complex]:
+    """What a load draws more to first order: one times a change of its voltage, plus the other times the conjugate."""
+    b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
+    u = v[b, j] if k < 0 else (v[b, j] - v[b, k]) / math.sqrt(3.0)
+    size = abs(u)
+    one, two, three = regime(blocks, d, size)
+    across, along = one / size**2 + two / size + three, three - one / size**2
+    power = blocks.power[d].conjugate() / (1.0 if k < 0 else 3.0)
+    return 0.5 * (along + across) * power, 0.5 * (along - across) * power * (u / size) ** 2
+
+
 @compiled
 def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes: Complexes, found: Complexes) -> None:
     """What changes of voltages of sources make of a flow, to first order.
@@ -320,16 +332,10 @@ def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes
         linear: room, with the same tree. changes: (6, n, 3) those of sources, and of the others to begin with.
         found: (6, n, 4) set to those of what is drawn below each bus, and of the loss there and in the branch above.
     """
-    count, loads, m, root3 = len(blocks.has), len(blocks.bus), len(blocks.fr), math.sqrt(3.0)
+    count, loads, m = len(blocks.has), len(blocks.bus), len(blocks.fr)
     same, conjugate = np.zeros(loads, dtype=np.complex128), np.zeros(loads, dtype=np.complex128)
     for d in range(loads):
-        b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
-        u = trees.v[b, j] if k < 0 else (trees.v[b, j] - trees.v[b, k]) / root3
-        size = abs(u)
-        one, two, three = regime(blocks, d, size)
-        across, along = one / size**2 + two / size + three, three - one / size**2
-        power = blocks.power[d].conjugate() / (1.0 if k < 0 else 3.0)
-        same[d], conjugate[d] = 0.5 * (along + across) * power, 0.5 * (along - across) * power * (u / size) ** 2
+        same[d], conjugate[d] = slope_of(blocks, d, trees.v)
     steep = np.zeros((3, m, 3), dtype=np.complex128)
     for b in range(count):
         e = trees.edge[b]

@@ -89,7 +89,7 @@ class BlockLimits:
                 continue
             for i in WITHIN:
                 trees.far[made.root] = np.where(has, RADII[i], 0.0)
-                deviate(blocks, sizes, made.status, trees, CHANGE)
+                deviate(blocks, sizes, made.status, trees, CHANGE, False)
                 known = (trees.wide <= trees.far).all(axis=1)
                 exceed(blocks, sizes, made.status, trees, ranges, at_bus)
                 most = np.zeros(count)

@@ -19,6 +19,7 @@ from openpoint.search.phases.deviation import FORTESCUE, deviate, remain, sizes_
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, UNDECIDED, Trees, respond, sweep, trees_for
 from openpoint.search.phases.model import BELOW, MODES, RADII, SIZES, STEP_U, Blocks, Hung
 from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.response import eliminate
 from openpoint.twostage.workers.pool import never
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
@@ -320,25 +321,35 @@ class Pieces:
         changes = np.zeros((6, len(self.bus), 3), dtype=np.complex128)
         for way in range(6):
             changes[way, :, way // 2] = np.where(blocks.has[:, way // 2], 1j if way % 2 else 1.0, 0.0)
+        far, near = np.zeros((2, len(RADII), len(self.bus), 3))
+        known = list[Complexes]()
         for k in reversed(range(SIZES)):
             if over():
                 raise TimeoutError
+            if len(known) == 2:  # where they are if they go on like that
+                trees.v[:] = 2.0 * known[0] - known[1]
             here = self.drawn((base + STEP_U * k)[:, None] * shape)
             if here is None:
                 if k < SIZES - 2:
                     flow[:, k], slope[:, k] = 2.0 * flow[:, k + 1] - flow[:, k + 2], slope[:, k + 1]
+                known = []
                 continue
             flow[:, k] = here
+            known = [trees.v.copy(), *known[:1]]
+            if not len(blocks.hung.bus):
+                eliminate(blocks, status, trees, changes)
             respond(blocks, status, trees, linear, changes, found)
             for way in range(6):
                 slope[:, k, way, :3] = found[way, root, :3]
                 slope[:, k, way, 3] = np.bincount(group, found[way, :, 3].real, count)
             for i, radius in enumerate(RADII):
+                trees.far[:], trees.near[:], trees.slip[:] = far[i], near[i], 0.0
                 trees.far[root] = np.where(has, radius, 0.0)
-                deviate(blocks, sizes, status, trees, CHANGE)
+                deviate(blocks, sizes, status, trees, CHANGE, True)
                 unknown = ~(trees.wide <= trees.far)
                 remain(blocks, sizes, status, trees)
                 unknown |= ~(trees.wide <= trees.near)
+                far[i], near[i] = (np.where(unknown, 0.0, each) for each in (trees.far, trees.near))
                 off[:, k, i] = np.column_stack([trees.moved[root], np.bincount(group, trees.less, count)])
                 off[np.bincount(group, unknown.any(axis=1), count) > 0.0, k, i] = np.inf
         off[~np.isfinite(off[..., 3])] = np.inf  # where that of a piece within is not known

@@ -213,7 +213,7 @@ def complete(
     Neighbours in this order have most branches in common, and each flow begins with the voltages of the one before. It
     is made as exact as the proof needs.
     """
-    waiting, depth, count = found.waiting, 1, 0
+    waiting, depth, count, near = found.waiting, 1, 0, False
     waiting[0] = status
     while depth > 0:
         depth -= 1
@@ -238,8 +238,13 @@ def complete(
             warm = loss < math.inf
             if not warm:
                 break
+            if loss >= enough and near and not limited:
+                least = loss - deviate(blocks, sizes, here, trees, change, True)
+                if least >= enough:
+                    break
             if loss >= enough or change == CHANGE or limited:
-                least = loss - deviate(blocks, sizes, here, trees, change)
+                less = deviate(blocks, sizes, here, trees, change, False)
+                least, near = loss - less, less < math.inf
             if limited and least > -math.inf:
                 most = exceed(blocks, sizes, here, trees, ranges, found.over)
                 if most > SURE:
