@@ -217,21 +217,16 @@ _SETTINGS: dict[Way, dict[str, Any]] = {
 
 
 def dispatcher(kernel: Kernel) -> Any:
-    """numba's function of a kernel."""
+    """numba's function of a kernel, compiled once for numbers and not again for each number that stands in a call."""
     made = numba.njit(**_SETTINGS[kernel.way])(kernel.py_func)
     if kernel.way is Way.WHOLE:
         with suppress(RuntimeError):  # numba: "cannot cache function: no locator available"
             made._cache = Cache(kernel)
-    return made if kernel.way in (Way.WHOLE, Way.LEAN) else _without_literals(made)
-
-
-def _without_literals(inner: Any) -> Any:
-    """The function, compiled once for numbers and not again for each number that stands in a call: it is inlined."""
-    template = inner.get_call_template
-    inner.get_call_template = lambda args, kws: template(
+    template = made.get_call_template
+    made.get_call_template = lambda args, kws: template(
         tuple(map(unliteral, args)), {name: unliteral(kind) for name, kind in kws.items()}
     )
-    return inner
+    return made
 
 
 def machine_code_of(kernel: Kernel, arguments: tuple[Any, ...]) -> Code:

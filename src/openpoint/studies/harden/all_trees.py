@@ -120,7 +120,7 @@ class AllTrees:
     def priced(self, tree: Bools) -> float:
         """Cost of shedding on a tree, the least that is known."""
         feeder = self.feeder
-        cost = shed_on(feeder, tree, self.root, feeder.p, feeder.q)[0]
+        cost = shed_on(feeder, tree, self.root, feeder.p, feeder.q, np.inf)[0]
         none = np.empty(0, dtype=np.int64)
         return min(cost, self._shed_least(tree, none)[1]) if 0.0 < cost < np.inf else cost
 
@@ -159,7 +159,7 @@ class AllTrees:
                 break
             tree = live.copy()
             tree[opened[k][opened[k] >= 0]] = False
-            cost = np.inf if len(places) else shed_on(feeder, tree, root, feeder.p, feeder.q)[0]
+            cost = np.inf if len(places) else shed_on(feeder, tree, root, feeder.p, feeder.q, np.inf)[0]
             if cost > bounds[k] + CLOSED:
                 bound, by_program = self._shed_least(tree, places)
                 whole = max(float(bounds[k]), bound) if on_trees[k] <= bounds[k] + CLOSED else float(bounds[k])

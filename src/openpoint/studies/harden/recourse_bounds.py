@@ -431,7 +431,7 @@ class RestorationBounds:
         if np.any(live & self._fixed & ~tree):
             return  # what cannot be opened closes a loop
         tree = least_drop(feeder, live, tree, self._root, feeder.p, feeder.q)
-        shed_usd = shed_on(feeder, tree, self._root, feeder.p, feeder.q)[0]
+        shed_usd = shed_on(feeder, tree, self._root, feeder.p, feeder.q, np.inf)[0]
         if thorough:
             tree = lifted(feeder, live, tree, self._root, feeder.p, feeder.q)[0]
             shed_usd = self._all.priced(tree)

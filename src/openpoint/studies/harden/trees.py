@@ -211,7 +211,7 @@ def violation(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> f
 
 
 @compiled
-def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats, most: float = np.inf) -> tuple[float, Floats]:
+def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats, most: float) -> tuple[float, Floats]:
     """Cost of shedding so much on a tree that limits are kept, and the share shed at each bus; inf where it fails, or
     costs more than `most`.
 
@@ -350,7 +350,7 @@ def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Fl
         if best <= KEPT:
             return tree, 0.0, np.zeros(len(p))
         if pricing:
-            best = shed_on(feeder, tree, root, p, q)[0]
+            best = shed_on(feeder, tree, root, p, q, np.inf)[0]
         for _ in range(ROUNDS_MOST):
             came = best
             for tie in range(len(live)):
@@ -382,7 +382,7 @@ def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Fl
                     return tree, 0.0, np.zeros(len(p))
             if not best < came:
                 break
-    cost, shed = shed_on(feeder, tree, root, p, q)
+    cost, shed = shed_on(feeder, tree, root, p, q, np.inf)
     return tree, cost, shed
 
 
