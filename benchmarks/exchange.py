@@ -39,7 +39,7 @@ def rows(name: str, effort_limit: float) -> Iterator[list[str]]:
     """The lines of one grid."""
     network = build_network(openpoint.read(name))
     fixed = ~network.switchable
-    model, numbering = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
+    model, numbering = build_model(network)
     work = work_for(model)
     work.status[(network.closed & fixed)[numbering.branch]] = CLOSED
     propagate(model, work)

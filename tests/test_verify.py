@@ -16,6 +16,7 @@ from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import Limits
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.topology import search_topologies
@@ -60,7 +61,7 @@ def test_certificates_of_random_grids_verify(
     gap = float(rng.choice([0.0, 1e-6, 1e-2]))
     most, price = changes(rng)
     try:
-        found = search_topologies(network, gap=gap, max_changes=most, change_cost=price, certificate=path)
+        found = search_topologies(network, SwitchingRules.of(network, most, price), gap=gap, certificate=path)
     except OptionError:
         return  # voltages without limit
     if found.closed is None:
@@ -106,7 +107,7 @@ def test_what_passes_is_true_however_it_was_tampered_with(seed: int, tmp_path_fa
     most, price = changes(rng)
     path.unlink(missing_ok=True)
     try:
-        search_topologies(network, gap=0.05, max_changes=most, change_cost=price, certificate=path)
+        search_topologies(network, SwitchingRules.of(network, most, price), gap=0.05, certificate=path)
     except OptionError:
         return
     if not path.exists():

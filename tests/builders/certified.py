@@ -11,6 +11,7 @@ import numpy as np
 
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search import region_decomposition
 from openpoint.search.topology import search_topologies
 from openpoint.verify import Question
@@ -46,7 +47,7 @@ def _plain(seed: int, path: Path) -> Question | None:
 
 def _searched(network: Network, rng: np.random.Generator, path: Path, gap: float) -> Question:
     most, cost = changes(rng)
-    search_topologies(network, max_changes=most, change_cost=cost, gap=gap, certificate=path)
+    search_topologies(network, SwitchingRules.of(network, most, cost), gap=gap, certificate=path)
     return Question.of(network, max_changes=most, change_cost=cost)
 
 
@@ -102,7 +103,8 @@ def _futures(seed: int, path: Path) -> Question | None:
     if (regret and not task.limits) or written(task, states, path, regret) is None:
         return None
     futures = futures_of(task, regret=regret)
-    return Question.of(task.network, max_changes=task.max_changes, change_cost=task.change_cost, futures=futures)
+    rules = task.rules
+    return Question.of(task.network, max_changes=rules.max_changes, change_cost=rules.change_cost, futures=futures)
 
 
 def _year(seed: int, path: Path) -> Question | None:

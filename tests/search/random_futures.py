@@ -6,6 +6,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
 from openpoint.search.futures.model import FuturesTask, Verdicts
@@ -83,13 +84,10 @@ def random_task(seed: int) -> tuple[FuturesTask, Bools, str]:
     task = FuturesTask(
         network=network,
         demands=demands,
-        must_close=network.closed & ~network.switchable,
-        must_open=~network.closed & ~network.switchable,
+        rules=SwitchingRules.of(network, most, cost),
         probabilities=probabilities,
         wait_and_see=judge.alone,
         evaluate=judge,
-        max_changes=most,
-        change_cost=cost,
         limits=limits,
     )
     return task, states, risk

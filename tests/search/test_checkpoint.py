@@ -15,6 +15,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search import checkpoint, region_decomposition, topology
 from openpoint.search import sharing as saving
 from openpoint.search.kernel.arrays import work_for
@@ -70,7 +71,8 @@ def test_the_same_on_random_grids_with_limits_and_costs(tmp_path: Path, kind: tu
     seen = 0
     for seed in range(5):
         network = random_grid(np.random.default_rng(seed), kind)
-        options = {"gap": 0.0, "change_cost": 0.002 * (seed % 2), "max_changes": 6 if seed % 3 == 0 else None}
+        rules = SwitchingRules.of(network, 6 if seed % 3 == 0 else None, 0.002 * (seed % 2))
+        options = {"gap": 0.0, "rules": rules}
         try:
             whole = search_topologies(network, **options)  # type: ignore[arg-type]
         except OptionError:
@@ -107,8 +109,10 @@ def test_certificates_in_pieces_of_grids_with_outputs_to_choose(tmp_path: Path) 
     pieces, seen = tmp_path / "pieces", 0
     for seed in range(10):
         network = random_grid(np.random.default_rng(seed), ("dispatch", "high", "ratings"))
-        search_topologies(network, change_cost=0.001, certificate=tmp_path / "one")
-        _, runs = in_pieces(network, tmp_path / "open", 2, change_cost=0.001, certificate=pieces)
+        search_topologies(network, SwitchingRules.of(network, None, 0.001), certificate=tmp_path / "one")
+        _, runs = in_pieces(
+            network, tmp_path / "open", 2, rules=SwitchingRules.of(network, None, 0.001), certificate=pieces
+        )
         assert pieces.exists() == (tmp_path / "one").exists()
         if runs > 2 and pieces.exists():
             one, proven = (verify_network(network, file, changes=(None, 0.001)) for file in (tmp_path / "one", pieces))
@@ -130,13 +134,13 @@ def test_what_cannot_be_gone_on_with_is_refused(tmp_path: Path) -> None:
         assert file.read_bytes() == before
 
     refused("another gap: 9.9.*e-07, not 0.01", gap=0.01)
-    refused("another greatest number of changes: any, not 4", max_changes=4)
-    refused("another cost of changes, per unit: 0, not 0.5", change_cost=0.5)
+    refused("another greatest number of changes: any, not 4", rules=SwitchingRules.of(network, 4))
+    refused("another cost of changes, per unit: 0, not 0.5", rules=SwitchingRules.of(network, None, 0.5))
     refused("another certificate: no, not yes", certificate=tmp_path / "proof")
     first = network.switchable & (np.arange(network.n_conductors) == 6)
     assert first.any()
     none = np.zeros_like(first)
-    refused("another branches locked open: none, not ", must_close=none, must_open=first)
+    refused("another branches locked open: none, not ", rules=SwitchingRules(none, first))
     refused("another grid, or of this one with other loads or limits", loaded("baran33", 0.9))
     refused("another grid", replace(network, s_power=network.s_power * 1.0000001))
     refused("another", loaded("das70"))
@@ -298,7 +302,7 @@ def test_a_row_gives_back_what_was_put_into_it() -> None:
     """States exactly, and multipliers in single precision."""
     network = loaded("zhang118")
     none = np.zeros(network.n_conductors, dtype=bool)
-    model, _ = build_model(network, must_close=none, must_open=none)
+    model, _ = build_model(network, SwitchingRules(none, none))
     work, rng = work_for(model), np.random.default_rng(0)
     pool, count = pool_for(model, 8), counts()
     put = []

@@ -85,9 +85,7 @@ def check_nodes(seed: int, grid: DeviceGrid) -> int:
     free = free_devices(network, grid.devices, ~network.closed & fixed)
     devices: Devices = grid.devices.only(free)
     try:
-        model, numbering = build_model(
-            network, must_close=network.closed & fixed, must_open=~network.closed & fixed, devices=devices
-        )
+        model, numbering = build_model(network, devices=devices)
     except OptionError:
         return 0
     found = [np.empty((0, network.n_conductors), dtype=bool), *topologies(network)]

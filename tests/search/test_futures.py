@@ -9,6 +9,7 @@ import pytest
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import solve
 from openpoint.search.futures import model as alone
 from openpoint.search.futures.model import Alone, FuturesTask, Span, Verdicts, means_count
@@ -63,7 +64,7 @@ def bounds_at_random_nodes(task: FuturesTask, states: Bools, values: Floats, see
         tree = inside[int(rng.integers(len(inside)))]
         decided = rng.random(len(tree)) < rng.random()
         work.status[:] = np.where(decided, np.where(tree, CLOSED, OPEN), UNDECIDED)
-        work.status[task.must_close[numbering.branch]] = CLOSED
+        work.status[task.rules.must_close[numbering.branch]] = CLOSED
         given = work.status.copy()
         branch = process_futures(model, work, loads, record, int(rng.integers(1, 3)), int(rng.integers(0, 4)), math.inf)
         completions = ((given == UNDECIDED) | (inside == (given == CLOSED))).all(axis=1)
@@ -181,9 +182,9 @@ def least_of_each(task: FuturesTask, states: Bools) -> np.ndarray:
     assert isinstance(task.evaluate, Brute)
     losses, violation = task.evaluate.flows(states)
     changes = (states != task.network.closed).sum(axis=1)
-    allowed = changes <= (math.inf if task.max_changes is None else task.max_changes)
+    allowed = changes <= (math.inf if task.rules.max_changes is None else task.rules.max_changes)
     kept = ((violation == 0.0) | (not task.limits)) & allowed[:, None]
-    return np.where(kept, losses + task.change_cost * changes[:, None], np.inf).min(axis=0)
+    return np.where(kept, losses + task.rules.change_cost * changes[:, None], np.inf).min(axis=0)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -252,8 +253,7 @@ def test_at_means_of_loads_no_state_loses_more_than_on_average(seed: int) -> Non
     task = FuturesTask(
         network=network,
         demands=means,
-        must_close=network.closed & ~network.switchable,
-        must_open=~network.closed & ~network.switchable,
+        rules=SwitchingRules.of(network),
         probabilities=exactly(np.array([0.5, 0.5])),
         wait_and_see=np.zeros(2),
         evaluate=lambda closed: pytest.fail("the states are not evaluated here"),

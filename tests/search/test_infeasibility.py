@@ -62,7 +62,7 @@ def tight(seed: int, kinds: Sequence[Collection[str]] = PLAIN) -> tuple[Network,
 def begun(network: Network) -> tuple[Model, Numbering, Work]:
     """The root."""
     fixed = ~network.switchable
-    model, numbering = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
+    model, numbering = build_model(network)
     work = work_for(model)
     work.status[(network.closed & fixed)[numbering.branch]] = CLOSED
     assert propagate(model, work)

@@ -14,6 +14,7 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.kernel import forest, multipliers, node
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.bookkeeping import record_for
@@ -59,13 +60,7 @@ def changes(seed: int) -> tuple[int | None, float]:
 def check_nodes(network: Network, states: np.ndarray, value: np.ndarray, seed: int) -> int:
     """Nodes between the root and a tree: bounds at their own multipliers, lifted ones, and probes."""
     rng, fixed, (most_changes, cost) = np.random.default_rng(seed), ~network.switchable, changes(seed)
-    model, numbering = build_model(
-        network,
-        must_close=network.closed & fixed,
-        must_open=~network.closed & fixed,
-        max_changes=most_changes,
-        change_cost=cost,
-    )
+    model, numbering = build_model(network, SwitchingRules.of(network, most_changes, cost))
     value = value - numbering.fixed_cost
     work, record = work_for(model), record_for(model, 0)
     states = states[:, numbering.branch]
@@ -105,7 +100,11 @@ def test_search_equals_brute_force_on_fifty_grids() -> None:
         seen["changes"] += most_changes is not None
         seen["costs"] += cost > 0.0
         try:
-            found = search_topologies(network, gap=0.0, max_changes=most_changes, change_cost=cost)
+            found = search_topologies(
+                network,
+                SwitchingRules.of(network, most_changes, cost),
+                gap=0.0,
+            )
         except OptionError:
             seen["refused"] += 1
             continue

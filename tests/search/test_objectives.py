@@ -12,6 +12,7 @@ from openpoint.errors import OptionError
 from openpoint.formulations.distflow import distflow, voltage_bounds
 from openpoint.network import Network
 from openpoint.network.devices import no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
@@ -97,9 +98,7 @@ def test_no_bound_of_a_cost_exceeds_the_best_completion(seed: int) -> None:
     objective = random_objective(rng, network)
     fixed = ~network.switchable
     try:
-        model, numbering = build_model(
-            network, must_close=network.closed & fixed, must_open=~network.closed & fixed, objective=objective
-        )
+        model, numbering = build_model(network, objective=objective)
     except OptionError:
         return  # voltages without limit
     states, value = states_and_values(network, objective)
@@ -167,7 +166,7 @@ def test_a_search_finds_the_least_cost_of_all_states(seed: int) -> None:
 def test_on_a_tree_the_fixed_point_reaches_the_exact_cost(seed: int, n_bus: int, n_source: int) -> None:
     network = random_network(seed, n_bus, n_source=min(n_source, n_bus - 1), rich=False)
     objective = random_objective(np.random.default_rng(seed), network)
-    model, numbering = build_model(network, must_close=network.closed, must_open=~network.closed, objective=objective)
+    model, numbering = build_model(network, SwitchingRules(network.closed, ~network.closed), objective=objective)
     work = work_for(model)
     assert propagate(model, work)
     root(model, work)
@@ -212,7 +211,7 @@ def test_what_has_no_bound_is_refused_with_the_reason(prices: dict[str, float], 
 def test_the_cost_of_changes_is_added_to_that_of_the_search() -> None:
     network = random_grid(np.random.default_rng(4), ())
     one = search_topologies(network, cost=plain(network, change=0.003))
-    assert one.value == search_topologies(network, change_cost=0.003).value
+    assert one.value == search_topologies(network, SwitchingRules.of(network, None, 0.003)).value
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -289,7 +288,7 @@ def by_cone(network: Network, cost: OperatingCost, supply: SupplyLimits) -> floa
 def test_the_bound_of_a_tree_equals_the_cone_program(seed: int) -> None:
     network, cost, supply = random_case(seed)
     objective = objective_of(network, cost, supply)
-    model, _ = build_model(network, must_close=network.closed, must_open=~network.closed, objective=objective)
+    model, _ = build_model(network, SwitchingRules(network.closed, ~network.closed), objective=objective)
     expected = by_cone(network, cost, supply)
     work, count = work_for(model), counts()
     work.status[:] = CLOSED

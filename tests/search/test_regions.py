@@ -59,7 +59,7 @@ class Seen:
 def check_node(network: Network, states: np.ndarray, value: np.ndarray, rng: np.random.Generator, seen: Seen) -> int:
     """One node somewhere between the root and a tree, with another tree known; how many regions it had."""
     fixed = ~network.switchable
-    model, numbering = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
+    model, numbering = build_model(network)
     feasible = np.flatnonzero(np.isfinite(value))
     short = states[:, numbering.branch]
     begin = np.where((network.closed & fixed)[numbering.branch], CLOSED, UNDECIDED).astype(np.int8)
@@ -72,7 +72,7 @@ def check_node(network: Network, states: np.ndarray, value: np.ndarray, rng: np.
     cutoff = float(value[best])
     begin = work.status.copy()
     seen.w, seen.regions = None, []
-    found = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, (Effort(200),), lambda: False)
+    found = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, (Effort(200)), lambda: False)
     if found is None:
         return 0
     tries = Effort(5), Effort(200)

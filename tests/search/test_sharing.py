@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search import sharing
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
@@ -37,7 +38,8 @@ def test_random_grids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(seed)
         network = random_grid(rng, [feature for feature in [*FEATURES, "dispatch"] if rng.random() < 0.25])
         proof = tmp_path / "proof" if seed % 2 else None
-        options = {"gap": 0.0, "change_cost": 0.001 * (seed % 3)}
+        cost = 0.001 * (seed % 3)
+        options = {"gap": 0.0, "rules": SwitchingRules.of(network, None, cost)}
         try:
             alone = search_topologies(network, **options)  # type: ignore[arg-type]
         except OptionError:
@@ -46,7 +48,7 @@ def test_random_grids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert shared.termination is alone.termination
         assert shared.value == pytest.approx(alone.value, rel=1e-7)
         if proof is not None and proof.exists() and shared.closed is not None:
-            proven = verify_network(network, proof, changes=(None, options["change_cost"]))
+            proven = verify_network(network, proof, changes=(None, cost))
             assert proven.value_kw == pytest.approx(shared.value * network.s_base_kva, rel=1e-7)
             proofs += shared.nodes > 3
     assert proofs > 1

@@ -13,6 +13,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import least_loss
 from openpoint.search.switching.problem import SinglePeriods, SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.searches import JointSearch, PeriodSearch, Wanted
@@ -55,7 +56,7 @@ def random_problem(seed: int, kind: tuple[str, ...]) -> tuple[SwitchingProblem, 
     values = np.full((periods, len(states)), np.inf)
     for t, each in enumerate(networks):
         if len(states):
-            search = PeriodSearch(each, must_close=problem.must_close, must_open=problem.must_open)
+            search = PeriodSearch(each, SwitchingRules(problem.must_close, problem.must_open))
             values[t] = problem.weights[t] * search.values(states)
     return problem, states, values
 
@@ -140,7 +141,7 @@ def test_bounds_fall_with_the_number_of_operations() -> None:
     alone = of_classes("baran33")
     values = []
     for network, weight in zip(alone.networks, alone.weights, strict=True):
-        search = PeriodSearch(network, must_close=alone.must_close, must_open=alone.must_open)
+        search = PeriodSearch(network, SwitchingRules(alone.must_close, alone.must_open))
         values.append(weight * search.below(Wanted(prices=np.zeros(network.n_conductors), threshold=1.0)).values.min())
     assert last.upper_bound == pytest.approx(sum(values), rel=1e-4)
 
@@ -150,7 +151,7 @@ def test_all_states_below_a_threshold_are_found() -> None:
     states = all_topologies(network)
     rng = np.random.default_rng(0)
     none = np.zeros(network.n_conductors, dtype=np.bool_)
-    search = PeriodSearch(network, must_close=none, must_open=none)
+    search = PeriodSearch(network, SwitchingRules(none, none))
     loss = search.values(states)
     for prices in (np.zeros(len(none)), *rng.normal(0.0, 0.01, (4, len(none)))):
         value = loss + states @ prices
@@ -169,9 +170,9 @@ def test_all_states_below_a_threshold_are_found() -> None:
 def test_states_that_serve_all_periods_are_those_of_all_states(kind: tuple[str, ...], seed: int) -> None:
     problem, states, values = random_problem(seed, kind)
     rng = np.random.default_rng(seed)
-    locks = {"must_close": problem.must_close, "must_open": problem.must_open}
+    rules = SwitchingRules(problem.must_close, problem.must_open)
     try:
-        searches = [PeriodSearch(network, **locks) for network in problem.networks]
+        searches = [PeriodSearch(network, rules) for network in problem.networks]
     except OptionError:
         return  # voltages without limit
     scale = float(np.abs(values[np.isfinite(values)]).mean()) if np.isfinite(values).any() else 1.0
@@ -262,8 +263,7 @@ def test_prices_of_sources_count() -> None:
     states = all_topologies(network)
     values = np.stack(
         [
-            weight
-            * PeriodSearch(each, must_close=problem.must_close, must_open=problem.must_open, cost=cost).values(states)
+            weight * PeriodSearch(each, SwitchingRules(problem.must_close, problem.must_open), cost).values(states)
             for each, weight, cost in zip(problem.networks, problem.weights, problem.costs or (), strict=True)
         ]
     )

@@ -21,6 +21,7 @@ from openpoint import TopologySearch
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import losses
 from openpoint.search import incumbent as keeping
 from openpoint.search import topology
@@ -72,7 +73,11 @@ def test_search_equals_brute_force(kind: tuple[str, ...], seed: int) -> None:
     max_changes = int(rng.integers(0, 5)) if rng.random() < 0.3 else None
     cost = float(rng.uniform(0.0, 0.01)) if rng.random() < 0.3 else 0.0
     try:
-        found = search_topologies(network, gap=0.0, max_changes=max_changes, change_cost=cost)
+        found = search_topologies(
+            network,
+            SwitchingRules.of(network, max_changes, cost),
+            gap=0.0,
+        )
     except OptionError:
         return  # voltages without limit
     states, value = judged(network, max_changes, cost)
@@ -142,10 +147,10 @@ def test_few_changes_and_their_cost() -> None:
     loss, changes = losses(network, states)[0], (states != network.closed).sum(axis=1)
     for most in (0, 2, 3, 4, 6):
         best = loss[changes <= most].min()
-        assert search_topologies(network, max_changes=most).value == pytest.approx(best, rel=1e-9)
+        assert search_topologies(network, SwitchingRules.of(network, most)).value == pytest.approx(best, rel=1e-9)
     for cost_kw in (0.1, 2.0, 20.0):
         cost = cost_kw / network.s_base_kva
-        found = search_topologies(network, change_cost=cost)
+        found = search_topologies(network, SwitchingRules.of(network, None, cost))
         assert found.termination is Termination.OPTIMAL
         assert found.value == pytest.approx((loss + cost * changes).min(), rel=1e-9)
 
@@ -212,7 +217,7 @@ def test_locks_are_kept() -> None:
     first = np.flatnonzero(~best)[0]
     lock = none.copy()
     lock[first] = True
-    found = search_topologies(network, must_close=lock, must_open=none)
+    found = search_topologies(network, SwitchingRules(lock, none))
     assert found.closed[first]
     values = [losses(network, states)[0].min() for states in topologies(network, locked_closed=lock, locked_open=none)]
     assert found.value == pytest.approx(min(values), rel=1e-9)
@@ -222,21 +227,22 @@ def test_locks_without_a_radial_state_are_infeasible() -> None:
     ring = make_network(3, [Branch(0, 1), Branch(1, 2), Branch(2, 0)], {0: 1.0 + 0.0j})
     every, none = np.ones(3, dtype=bool), np.zeros(3, dtype=bool)
     for must_close, must_open in ((every, none), (none, every), (every, every)):
-        found = search_topologies(ring, must_close=must_close, must_open=must_open)
+        found = search_topologies(ring, SwitchingRules(must_close, must_open))
         assert found.termination is Termination.INFEASIBLE
         assert found.closed is None
 
 
 def test_what_the_bound_is_not_valid_for_is_refused() -> None:
-    ring = [Branch(0, 1), Branch(1, 2), Branch(2, 0)]
+    branches = [Branch(0, 1), Branch(1, 2), Branch(2, 0)]
+    ring = make_network(3, branches, {0: 1.0 + 0.0j})
     with pytest.raises(OptionError, match="gap is 1"):
-        search_topologies(make_network(3, ring, {0: 1.0 + 0.0j}), gap=1.0)
+        search_topologies(ring, gap=1.0)
     with pytest.raises(OptionError, match="max_changes is -1"):
-        search_topologies(make_network(3, ring, {0: 1.0 + 0.0j}), max_changes=-1)
+        search_topologies(ring, SwitchingRules.of(ring, -1))
     with pytest.raises(OptionError, match="change_cost is nan"):
-        search_topologies(make_network(3, ring, {0: 1.0 + 0.0j}), change_cost=math.nan)
+        search_topologies(ring, SwitchingRules.of(ring, None, math.nan))
     with pytest.raises(OptionError, match="no resistance"):
-        search_topologies(make_network(3, [*ring, Branch(0, 1, z=1.0j, y=1.0j)], {0: 1.0 + 0.0j}))
+        search_topologies(make_network(3, [*branches, Branch(0, 1, z=1.0j, y=1.0j)], {0: 1.0 + 0.0j}))
 
 
 def test_a_grid_without_load_loses_nothing() -> None:
@@ -333,7 +339,7 @@ def test_where_lines_hang_matters() -> None:
 def test_a_branch_that_must_close_hangs_nowhere() -> None:
     network = cables(1)
     free = np.zeros(network.n_conductors, dtype=bool)
-    model, _ = build_model(network, must_close=~free, must_open=free)
+    model, _ = build_model(network, SwitchingRules(~free, free))
     assert not model.worth.any()
 
 

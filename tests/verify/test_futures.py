@@ -15,6 +15,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.futures.model import FuturesTask
@@ -62,8 +63,7 @@ def by_itself(task: FuturesTask, path: Path) -> tuple[FuturesTask, tuple[bytes, 
     for demand in task.demands:
         found = search_topologies(
             replace(task.network, s_power=demand),
-            max_changes=task.max_changes,
-            change_cost=task.change_cost,
+            task.rules,
             gap=1e-8,
             certificate=path,
         )
@@ -94,7 +94,9 @@ def test_certificates_under_every_risk_are_accepted_and_claim_no_more_than_is_tr
     if path is None:
         return
     s, futures = task.network.s_base_kva, futures_of(task, regret=regret)
-    proven = verify_network(task.network, path, futures=futures, changes=(task.max_changes, task.change_cost))
+    proven = verify_network(
+        task.network, path, futures=futures, changes=(task.rules.max_changes, task.rules.change_cost)
+    )
     slack = 1e-8 * float(task.wait_and_see.max()) * s if regret else 1e-12
     assert proven.bound_kw <= best * s * (1.0 + 1e-12) + slack
     assert proven.value_kw - proven.bound_kw <= 2e-6 * abs(proven.value_kw) + 2e-6
@@ -109,12 +111,10 @@ def plain_task(spread: tuple[float, float] = (0.5, 1.5)) -> tuple[FuturesTask, n
     demands = loads * rng.uniform(0.6, 1.2, (6, 1)) * rng.uniform(*spread, (6, len(loads)))
     probabilities = tail_of(np.full(6, 1.0 / 6.0), 0.5)
     judge = Brute(network, demands, probabilities, np.zeros(6), None, 0.0, True)
-    fixed = ~network.switchable
     task = FuturesTask(
         network=network,
         demands=demands,
-        must_close=network.closed & fixed,
-        must_open=~network.closed & fixed,
+        rules=SwitchingRules.of(network),
         probabilities=probabilities,
         wait_and_see=np.zeros(6),
         evaluate=judge,

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
@@ -66,7 +67,7 @@ def network() -> Network:
 @pytest.fixture(scope="module")
 def written(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Content:
     path = tmp_path_factory.mktemp("rich") / "file"
-    search_topologies(network, max_changes=MOST, change_cost=COST, certificate=path)
+    search_topologies(network, SwitchingRules.of(network, MOST, COST), certificate=path)
     return content(path, network)
 
 
@@ -244,7 +245,7 @@ def proven(seed: int, path: Path, change_cost: float | None = None) -> bool:
         return False
     most, cost, gap = options(seed) if change_cost is None else (None, change_cost, 0.0)
     try:
-        found = search_topologies(network, gap=gap, max_changes=most, change_cost=cost, certificate=path)
+        found = search_topologies(network, SwitchingRules.of(network, most, cost), gap=gap, certificate=path)
     except OptionError:
         return False
     if found.closed is None:
@@ -351,7 +352,7 @@ def test_certificates_of_loads_that_vary_with_the_voltage_are_accepted(seed: int
     network = with_voltage(random_grid(rng, [(), ("locks",), ("generation",), ("ratings",)][seed % 4]), rng)
     most = None if seed % 3 else 4
     cost = 1e-4 * (seed % 2)
-    found = search_topologies(network, max_changes=most, change_cost=cost, certificate=tmp_path / "file")
+    found = search_topologies(network, SwitchingRules.of(network, most, cost), certificate=tmp_path / "file")
     if found.closed is None:
         assert not (tmp_path / "file").exists()
         return

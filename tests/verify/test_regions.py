@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search import region_decomposition, regions
 from openpoint.search.regions import Outcome
 from openpoint.search.topology import search_topologies
@@ -55,7 +56,7 @@ def written(path: Path, first: int, count: int, patch: pytest.MonkeyPatch, kinds
         states, value = judged(network, most, cost)
         if not np.isfinite(value).any():
             continue
-        found = search_topologies(network, max_changes=most, change_cost=cost, gap=1e-4, certificate=path)
+        found = search_topologies(network, SwitchingRules.of(network, most, cost), gap=1e-4, certificate=path)
         least = float(value.min())
         assert found.lower_bound <= least * (1.0 + TOLERANCE) + 1e-12
         if path.exists():

@@ -18,6 +18,7 @@ from openpoint.cli.display import console
 from openpoint.formulations.phases import phases_question
 from openpoint.grid import Grid, files
 from openpoint.network import build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import Limits
 from openpoint.report.terminal import words
 from openpoint.scenarios.growth import grow
@@ -195,11 +196,8 @@ def _day() -> None:
 
 def _switching() -> None:
     network = build_network(files.load("civanlar16"))
-    fixed = ~network.switchable
     hours = [replace(network, s_power=factor * network.s_power) for factor in (0.5, 1.0)]
-    searches = [
-        PeriodSearch(each, must_close=network.closed & fixed, must_open=~network.closed & fixed) for each in hours
-    ]
+    searches = [PeriodSearch(each, SwitchingRules.of(network)) for each in hours]
     wanted = Wanted(prices=np.zeros(network.n_conductors), threshold=math.inf, least=np.zeros(2))
     JointSearch(searches, np.ones(2), wanted).below()
 
@@ -224,8 +222,7 @@ def _restoration() -> None:
 def _steps_of_long_searches() -> None:
     # What only a long search calls: on to other processes, and to limits of voltage on a tree with generators.
     network = build_network(files.load("baran33"))
-    fixed = ~network.switchable
-    model, _ = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
+    model, _ = build_model(network)
     work, counted = work_for(model), counts()
     entries.propagate(model, work)
     explorer = PathExplorer(model, work)

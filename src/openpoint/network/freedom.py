@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -93,3 +94,30 @@ def locks(
                 raise InputError([Problem("branches", name, "", f"it must be {word} already", remedy)])
             mine[e] = True
     return must_close, must_open
+
+
+@dataclass(frozen=True, eq=False)
+class SwitchingRules:
+    """Which states of the branches may be chosen, and what a change of today's costs.
+
+    Attributes:
+        must_close, must_open: (E) branches whose state is given.
+        max_changes: most branches whose state may differ from today's; None = any number. change_cost: of each, per
+            unit.
+    """
+
+    must_close: Bools
+    must_open: Bools
+    max_changes: int | None = None
+    change_cost: float = 0.0
+
+    @classmethod
+    def of(cls, network: Network, max_changes: int | None = None, change_cost: float = 0.0) -> Self:
+        """Where only what is not switchable keeps its state."""
+        fixed = ~network.switchable
+        return cls(network.closed & fixed, ~network.closed & fixed, max_changes, change_cost)
+
+    def contradict(self, network: Network) -> bool:
+        """Whether a branch must be both, or must close a loop by itself."""
+        loops = network.terminal_fr == network.terminal_to
+        return bool(np.any(self.must_close & (self.must_open | loops)))

@@ -28,11 +28,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Bools, Complexes, Ints, States
+from openpoint.arrays import Complexes, Ints, States
 from openpoint.atomic import write_bytes
 from openpoint.errors import OptionError
 from openpoint.graph import is_radial
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import BETWEEN, LEAST, UNDECIDED, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, enlarged, waiting
@@ -198,15 +199,14 @@ class Checkpoint:
 def key_of(
     network: Network,
     model: Model,
-    locks: tuple[Bools, Bools],
-    max_changes: int | None,
-    change_cost: float,
+    rules: SwitchingRules,
     gap: float | None,
     certificate: bool,
     objective: Objective | None = None,
 ) -> dict[str, str]:
     """What identifies a search: version, options, and a SHA-256 of the names and of all numbers of its model."""
     names = network.branch_names
+    locks = rules.must_close, rules.must_open
     chosen = [[names[e] for e in np.flatnonzero(lock & network.switchable)] for lock in locks]
     digest = hashlib.sha256(json.dumps([network.bus_names, names]).encode())
     for field in fields(model):
@@ -218,8 +218,8 @@ def key_of(
     return {
         "version": __version__,
         "gap": "" if gap is None else f"{gap:.17g}",
-        "greatest number of changes": "any" if max_changes is None else str(max_changes),
-        "cost of changes, per unit": f"{change_cost:.17g}",
+        "greatest number of changes": "any" if rules.max_changes is None else str(rules.max_changes),
+        "cost of changes, per unit": f"{rules.change_cost:.17g}",
         "branches locked closed": ", ".join(chosen[0]) or "none",
         "branches locked open": ", ".join(chosen[1]) or "none",
         "certificate": "yes" if certificate else "no",

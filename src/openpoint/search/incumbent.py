@@ -16,6 +16,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import Dispatcher, Threshold, improved, improved_positions
@@ -47,8 +48,7 @@ class SearchTask:
     """The task of a search: see the arguments of `openpoint.search.topology.search_topologies`."""
 
     network: Network
-    locks: tuple[Bools, Bools]
-    changes: tuple[int | None, float]
+    rules: SwitchingRules
     devices: Devices
     objective: Objective | None
     gap: float | None
@@ -68,7 +68,7 @@ class SearchTask:
         net = self.network
         g, s = len(net.generator_terminal), len(net.source_terminal)
         objective = self.objective or Objective(least_loss(g, s, net.n_conductors), no_supply_limits(g, s))
-        cost = replace(objective.cost, change=self.changes[1])
+        cost = replace(objective.cost, change=self.rules.change_cost)
         return OperatingPointEvaluator(net, self.devices, cost, objective.supply)
 
     def divisible(self, model: Model, *, written: bool) -> bool:
@@ -80,7 +80,7 @@ class SearchTask:
         return not self.certifiable or (written and plain)
 
 
-def check_options(gap: float | None, max_changes: int | None, change_cost: float) -> None:
+def check_options(gap: float | None, rules: SwitchingRules) -> None:
     """Refuse numbers that make no sense.
 
     Raises:
@@ -88,10 +88,10 @@ def check_options(gap: float | None, max_changes: int | None, change_cost: float
     """
     if gap is not None and not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
-    if max_changes is not None and max_changes < 0:
-        raise OptionError(f"max_changes is {max_changes}; give 0 or more")
-    if not 0.0 <= change_cost < math.inf:
-        raise OptionError(f"change_cost is {change_cost:g}; give 0 or more")
+    if rules.max_changes is not None and rules.max_changes < 0:
+        raise OptionError(f"max_changes is {rules.max_changes}; give 0 or more")
+    if not 0.0 <= rules.change_cost < math.inf:
+        raise OptionError(f"change_cost is {rules.change_cost:g}; give 0 or more")
 
 
 START_EVALUATIONS = 2e6
@@ -152,7 +152,7 @@ class Incumbent:
 
         today = np.empty(0, dtype=np.int64) if states is None else states.devices.today
         self.sizes = today if states is None else states.devices.sizes
-        evaluator = AcEvaluator(task.network, task.changes[1], states, today).with_outputs(dispatcher.today)
+        evaluator = AcEvaluator(task.network, task.rules.change_cost, states, today).with_outputs(dispatcher.today)
         self.exchange = Exchange(model, numbering, evaluator, work.status, over, better)
         self.briefly = START_EVALUATIONS / len(numbering.bus)
         self.next_perturbations = 1 if task.perturbations else math.inf

@@ -16,11 +16,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from openpoint.arrays import Bools, States
 from openpoint.network import Network
 from openpoint.network.devices import Devices, no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
@@ -58,11 +57,8 @@ SMALL, ALONE = 90, 128
 
 def search_topologies(
     network: Network,
+    rules: SwitchingRules | None = None,
     *,
-    must_close: Bools | None = None,
-    must_open: Bools | None = None,
-    max_changes: int | None = None,
-    change_cost: float = 0.0,
     gap: float | None = OPTIMAL,
     time_limit: float = math.inf,
     node_limit: int | None = None,
@@ -88,8 +84,7 @@ def search_topologies(
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
-        must_close, must_open: (E) branches whose state is given; default: those that are not switchable.
-        max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
+        rules: for its branches; default: what is not switchable keeps its state.
         gap: at which to stop; None as of `TopologySearch`. time_limit: seconds. node_limit: of its tree.
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
@@ -100,7 +95,7 @@ def search_topologies(
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
         built: the result of `build_model` for these arguments, not changed. perturbations: whether they are tried.
         devices: those that may be set; the network has them at today's positions.
-        cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
+        cost: what is minimised, the loss by default; its price of a change is added to that of `rules`.
         supply: limits of sources and generators beside those of the network.
         memory: bytes of waiting nodes, above which the search is depth-first. executor: for subtrees of a long search.
         judge: what else decides whether a radial state is an answer; with it neither certificate nor executor.
@@ -110,24 +105,15 @@ def search_topologies(
             checkpoint of another search or a damaged one.
         OSError: the checkpoint cannot be written at the start.
     """
-    change_cost, objective = change_cost + (cost.change if cost else 0.0), objective_of(network, cost, supply)
-    check_options(gap, max_changes, change_cost)
-    must_close = network.closed & ~network.switchable if must_close is None else must_close
-    must_open = ~network.closed & ~network.switchable if must_open is None else must_open
+    rules, objective = rules or SwitchingRules.of(network), objective_of(network, cost, supply)
+    rules = replace(rules, change_cost=rules.change_cost + (cost.change if cost else 0.0))
+    check_options(gap, rules)
     devices = devices or no_devices()
-    free = free_devices(network, devices, must_open, supply)
+    free = free_devices(network, devices, rules.must_open, supply)
     set_here = devices.only(free)
-    built = built or build_model(
-        network,
-        must_close=must_close,
-        must_open=must_open,
-        max_changes=max_changes,
-        change_cost=change_cost,
-        devices=set_here,
-        objective=objective,
-    )
-    given = (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory
-    task = SearchTask(network, *given, certifiable or certificate is not None, perturbations, judge)
+    built = built or build_model(network, rules, devices=set_here, objective=objective)
+    given = set_here, objective, gap, memory
+    task = SearchTask(network, rules, *given, certifiable or certificate is not None, perturbations, judge)
     at_free = None if cone is None else lambda closed, at, most: cone(closed, devices.with_some(free, at), most)
     run = _Run(task, built, (certificate, asked), at_free, checkpoint, deadline or Deadline(time_limit), progress)
     try:
@@ -153,7 +139,6 @@ class _Run:
     ) -> None:
         self.deadline, self.began, (certificate, asked) = deadline, deadline.passed(), proof
         (model, numbering), network, devices = built, task.network, task.devices
-        self.locks, self.changes = locks, changes = task.locks, task.changes
         self.network, self.devices, self.objective = network, devices, task.objective
         self.task = task
         self.paths_left = not task.certifiable  # whether the bound by paths is still to begin
@@ -168,10 +153,10 @@ class _Run:
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
         self.by_regions = task.divisible(self.model, written=certificate is not None)
         self.tree = PathTree(self.model, rows=1)
-        self.tree.work.status[locks[0][self.numbering.branch]] = CLOSED
+        self.tree.work.status[task.rules.must_close[self.numbering.branch]] = CLOSED
         file: Checkpoint | None = None
         if checkpoint is not None:
-            key = key_of(network, self.model, locks, *changes, task.gap, certificate is not None, self.objective)
+            key = key_of(network, self.model, task.rules, task.gap, certificate is not None, self.objective)
             file = Checkpoint(checkpoint, key)
         self.checkpoint = SearchCheckpoint(file, lambda: self.seconds)
         self.certificate: Certificate | None = None
@@ -181,7 +166,7 @@ class _Run:
             parts = network, devices, self.model, self.numbering, self.objective, asked
             self.certificate = Certificate(certificate, *parts, anew=not self.checkpoint.saved)
             self.tree.record, self.tree.take = self.certificate.record, self.certificate.take
-        self.contradictory = bool(np.any(locks[0] & (locks[1] | (network.terminal_fr == network.terminal_to))))
+        self.contradictory = task.rules.contradict(network)
 
     def solve(
         self, node_limit: int | None, starts: Bools | None, stop: Callable[[], bool] | None, executor: Choice | None
@@ -290,7 +275,8 @@ class _Run:
             return None
         from openpoint.search.paths.proven_parts import ProvenParts, checked_paths
 
-        checked = checked_paths(self.network, self.model, self.numbering, self.locks)
+        locks = self.task.rules.must_close, self.task.rules.must_open
+        checked = checked_paths(self.network, self.model, self.numbering, locks)
         return None if checked is None else ProvenParts(self.model, checked, self.tree.work.status, self.certificate)
 
     def evaluate_leaf(self, status: States) -> None:

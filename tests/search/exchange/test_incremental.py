@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from openpoint.formulations.radiality import contract
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import kernel_input
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
 from openpoint.search.exchange.descent import IncrementalExchange, begin, improve
@@ -22,9 +23,7 @@ from tests.search.test_topology import OPTIMA, loaded
 def exchange_on(network: Network, cost: float = 0.0, most: int | None = None) -> Exchange | None:
     """Exchanges on a network with the locks of its switches; None where it has no radial state."""
     fixed = ~network.switchable
-    model, numbering = build_model(
-        network, must_close=network.closed & fixed, must_open=~network.closed & fixed, max_changes=most
-    )
+    model, numbering = build_model(network, SwitchingRules.of(network, most))
     work = work_for(model)
     work.status[(network.closed & fixed)[numbering.branch]] = 1
     if not propagate(model, work):

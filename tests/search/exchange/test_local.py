@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality import by_branch, contract, radial_states
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator, Exchange, exchange_branches
@@ -26,15 +27,9 @@ from tests.search.random_grids import judged, random_grid
 from tests.search.test_topology import OPTIMA, loaded
 
 
-def exchanged(network: Network, **options: object) -> SearchResult:
+def exchanged(network: Network, rules: SwitchingRules | None = None, **options: object) -> SearchResult:
     """Branch exchange without locks but those of the switches."""
-    fixed = ~network.switchable
-    return exchange_branches(
-        network,
-        must_close=network.closed & fixed,
-        must_open=~network.closed & fixed,
-        **options,  # type: ignore[arg-type]
-    )
+    return exchange_branches(network, rules or SwitchingRules.of(network), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", OPTIMA)
@@ -67,7 +62,7 @@ def test_its_answers_are_radial_states_that_keep_limits_and_changes(seed: int) -
     cost = float(rng.uniform(0.0, 0.01)) if rng.random() < 0.5 else 0.0
     told: list[SearchProgress] = []
     try:
-        found = exchanged(network, max_changes=most, change_cost=cost, progress=told.append)
+        found = exchanged(network, SwitchingRules.of(network, most, cost), progress=told.append)
     except OptionError:
         return  # voltages without limit
     states, value = judged(network, most, cost)
@@ -138,7 +133,7 @@ def test_one_branch_of_three_phases_gives_way_to_one_a_phase() -> None:
 def exchange_on(network: Network) -> Exchange:
     """Exchanges on a network without locks."""
     none = np.zeros(network.n_conductors, dtype=bool)
-    model, numbering = build_model(network, must_close=none, must_open=none)
+    model, numbering = build_model(network, SwitchingRules(none, none))
     work = work_for(model)
     assert propagate(model, work)
     return Exchange(model, numbering, AcEvaluator(network), work.status)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.kernel import bound as bounds
@@ -41,13 +42,12 @@ assemble_balances, factorise = entered(multipliers.assemble_balances), entered(m
 solve_laplacian, multipliers_without = entered(multipliers.solve), entered(multipliers.multipliers_without)
 
 
-def modelled(network: Network, **options: object) -> tuple[Model, Numbering, Work]:
+def modelled(network: Network, rules: SwitchingRules | None = None) -> tuple[Model, Numbering, Work]:
     """The model of a network whose branches are locked where they are not switchable."""
-    fixed = ~network.switchable
-    given = {"must_close": network.closed & fixed, "must_open": ~network.closed & fixed} | options
-    model, numbering = build_model(network, **given)  # type: ignore[arg-type]
+    rules = rules or SwitchingRules.of(network)
+    model, numbering = build_model(network, rules)
     work = work_for(model)
-    work.status[given["must_close"][numbering.branch]] = CLOSED  # type: ignore[index]
+    work.status[rules.must_close[numbering.branch]] = CLOSED
     return model, numbering, work
 
 
@@ -71,7 +71,7 @@ def test_no_bound_exceeds_the_best_completion(kind: tuple[str, ...], seed: int) 
     max_changes = int(rng.integers(0, 5)) if rng.random() < 0.3 else None
     cost = float(rng.uniform(0.0, 0.01)) if rng.random() < 0.3 else 0.0
     try:
-        model, numbering, work = modelled(network, max_changes=max_changes, change_cost=cost)
+        model, numbering, work = modelled(network, SwitchingRules.of(network, max_changes, cost))
     except OptionError:
         return  # voltages without limit
     states, value = judged(network, max_changes, cost)
@@ -229,7 +229,7 @@ def test_where_no_more_changes_are_left_all_else_stays_closed() -> None:
     ties = [Branch(2, 0, closed=False), Branch(1, 0, closed=False), Branch(4, 0, closed=False)]
     none = np.zeros(7, dtype=bool)
     network = make_network(5, [*feeder, *other, *ties], {0: 1.0 + 0.0j})
-    model, _ = build_model(network, must_close=none, must_open=none, max_changes=2)
+    model, _ = build_model(network, SwitchingRules(none, none, 2))
     work = work_for(model)
     assert propagate(model, work)
     assert (work.status == UNDECIDED).all()

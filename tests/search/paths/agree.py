@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import solve
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
@@ -48,7 +49,7 @@ def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
     """The paths and the states of a grid; None where the bound does not hold or no state has a power flow."""
     fixed = ~network.switchable
     must_close, must_open = network.closed & fixed, ~network.closed & fixed
-    model, numbering = build_model(network, must_close=must_close, must_open=must_open, change_cost=change_cost)
+    model, numbering = build_model(network, SwitchingRules(must_close, must_open, None, change_cost))
     closed = all_topologies(network)
     if obstacles(model) or not len(closed):
         return None

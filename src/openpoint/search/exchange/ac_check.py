@@ -18,6 +18,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import with_positions
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.exchange.descent import IncrementalExchange, accepted, rules_for
@@ -281,11 +282,8 @@ class Exchange:
 
 def exchange_branches(
     network: Network,
+    rules: SwitchingRules,
     *,
-    must_close: Bools,
-    must_open: Bools,
-    max_changes: int | None = None,
-    change_cost: float = 0.0,
     time_limit: float = math.inf,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[SearchProgress], None] | None = None,
@@ -298,23 +296,20 @@ def exchange_branches(
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
-        must_close, must_open: (E) branches whose state is given.
-        max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
+        rules: for its branches.
         time_limit: seconds. stop: called regularly; True stops. progress: called after every exchange.
         deadline: used in place of the time limit.
 
     Raises:
         OptionError: several phases, generators to dispatch, or a voltage without limit.
     """
-    model, numbering = build_model(
-        network, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
-    )
+    model, numbering = build_model(network, rules)
     if model.dispatchable:
         raise OptionError(
             "branch exchange does not dispatch generators; use topology search, or clear their limits to fix them"
         )
     work = work_for(model)
-    work.status[must_close[numbering.branch]] = CLOSED
+    work.status[rules.must_close[numbering.branch]] = CLOSED
     possible = propagate(model, work)
     best: Candidate | None = None
     until = deadline or Deadline(time_limit)
@@ -333,7 +328,7 @@ def exchange_branches(
             if progress is not None:
                 progress(SearchProgress(seconds(), 0, 0, 0, -math.inf, value, 0.0))
 
-        exchange = Exchange(model, numbering, AcEvaluator(network, change_cost), work.status, over, better)
+        exchange = Exchange(model, numbering, AcEvaluator(network, rules.change_cost), work.status, over, better)
         for weight in (network.closed[numbering.branch].astype(float), -np.sqrt(model.z2)):
             start = exchange.tree(weight)
             candidate = None if start is None else exchange.perturbed(start, float(exchange.free.sum()))

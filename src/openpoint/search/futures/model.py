@@ -72,6 +72,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.build import Numbering, build_model, voltage_range
@@ -206,11 +207,8 @@ def without_limits(network: Network) -> Network:
 def futures_model(
     network: Network,
     demands: Complexes,
+    rules: SwitchingRules,
     *,
-    must_close: Bools,
-    must_open: Bools,
-    max_changes: int | None,
-    change_cost: float,
     limits: bool,
     span: Span | None = None,
     by_loss: bool = True,
@@ -223,7 +221,7 @@ def futures_model(
     Args:
         network: balanced, with the limits. limits: whether they are kept under every demand; if not, none is used.
         by_loss: whether voltages are bounded by the greatest loss, too; a certificate cannot rely on it.
-        must_close, must_open, max_changes, change_cost: as of `build_model`.
+        rules: for its branches.
         span: of all demands that these ones stand for; default: of these.
 
     Raises:
@@ -235,9 +233,7 @@ def futures_model(
         network = without_limits(network)
     span = Span.of(demands) if span is None else span
     least, greatest = replace(network, s_power=span.least), replace(network, s_power=span.greatest)
-    model, numbering = build_model(
-        least, must_close=must_close, must_open=must_open, max_changes=max_changes, change_cost=change_cost
-    )
+    model, numbering = build_model(least, rules)
     most = loss_upper_bound(greatest) * (1.0 + 1e-9)
     w_max = voltage_range(network, numbering.voltage_bounds, most if by_loss else np.inf, no_devices())[1]
     more = demands - least.s_power
@@ -280,12 +276,11 @@ class Alone:
         self,
         network: Network,
         demands: Complexes,
-        locks: tuple[Bools, Bools],
-        changes: tuple[int | None, float],
+        rules: SwitchingRules,
         gap: float,
     ) -> None:
         """`network`: with the limits to keep in every future. demands: (K, N). gap: asked for."""
-        self.network, self.demands, self.locks, self.changes = network, demands, locks, changes
+        self.network, self.demands, self.rules = network, demands, rules
         self.gap = SHARPER * gap
         self.least: Floats = np.zeros(len(demands))
         self.states: list[Bools] = []
@@ -314,10 +309,7 @@ class Alone:
                 return
             found = search_topologies(
                 replace(self.network, s_power=self.demands[k]),
-                must_close=self.locks[0],
-                must_open=self.locks[1],
-                max_changes=self.changes[0],
-                change_cost=self.changes[1],
+                self.rules,
                 gap=self.gap,
                 node_limit=self.nodes,
                 starts=starts,
@@ -388,24 +380,20 @@ class FuturesTask:
 
     Attributes:
         network: with the limits. demands: (K, N) constant power.
-        must_close, must_open: (E) branches whose state is given.
+        rules: for its branches.
         probabilities: the set over which the risk is the worst expectation.
         wait_and_see: (K) what each future loses at best, from above, where the risk is that of the regret; else 0.
         evaluate: exact evaluation of states.
-        max_changes: most branches whose state may differ from today's. change_cost: cost of each.
         limits: whether the limits are kept in every future. span: of all demands that those given stand for, where
             they are means of groups (`openpoint.search.futures.model`); None = they are all.
     """
 
     network: Network
     demands: Complexes
-    must_close: Bools
-    must_open: Bools
+    rules: SwitchingRules
     probabilities: ProbabilitySet
     wait_and_see: Floats
     evaluate: StateEvaluator
-    max_changes: int | None = None
-    change_cost: float = 0.0
     limits: bool = True
     span: Span | None = None
 
@@ -414,8 +402,7 @@ class FuturesTask:
         if self.wait_and_see.any() or (self.span is not None and not means_count(built)):
             return None
         net = self.network if self.limits and self.span is None else without_limits(self.network)
-        locks, changes = (self.must_close, self.must_open), (self.max_changes, self.change_cost)
-        return Alone(net, self.demands, locks, changes, gap)
+        return Alone(net, self.demands, self.rules, gap)
 
     def built(self, *, by_loss: bool = True) -> FuturesModel:
         """The search model; `by_loss` as of `futures_model`, False for a certificate.
@@ -426,10 +413,7 @@ class FuturesTask:
         return futures_model(
             self.network,
             self.demands,
-            must_close=self.must_close,
-            must_open=self.must_open,
-            max_changes=self.max_changes,
-            change_cost=self.change_cost,
+            self.rules,
             limits=self.limits,
             span=self.span,
             by_loss=by_loss,

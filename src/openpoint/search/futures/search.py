@@ -109,9 +109,8 @@ class _Run:
     def solve(self, starts: Bools) -> SearchResult:
         """Run the search."""
         task, tree = self.task, self.tree
-        tree.work.status[task.must_close[self.numbering.branch]] = CLOSED
-        locks = task.must_close & (task.must_open | (task.network.terminal_fr == task.network.terminal_to))
-        if locks.any() or not tree.start():
+        tree.work.status[task.rules.must_close[self.numbering.branch]] = CLOSED
+        if task.rules.contradict(task.network) or not tree.start():
             return self._result(Termination.INFEASIBLE, complete=True)
         if len(starts):
             self._evaluate(starts)
@@ -161,7 +160,7 @@ class _Run:
 
     def full(self, status: States) -> Bools:
         """(E) the branches that are closed where those of the model have (m) states."""
-        closed = self.task.must_close.copy()
+        closed = self.task.rules.must_close.copy()
         closed[self.numbering.branch] = status == CLOSED
         return closed
 
@@ -290,7 +289,8 @@ class _Alone(Turn):
         run, each = self.run, self.each
         if run.tree.loads.refreshed[0] < each.due:
             return None
-        starts = np.zeros((0, len(run.task.must_close)), dtype=bool) if run.closed is None else run.closed[None, :]
+        none = np.zeros((0, run.task.network.n_conductors), dtype=bool)
+        starts = none if run.closed is None else run.closed[None, :]
         each.round(starts, run.deadline, self._tell)
         self._raise()
         if each.states:

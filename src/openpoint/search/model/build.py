@@ -16,6 +16,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import at_kept_limits, greatest_series_currents, greatest_square, least_square
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.objective import (
@@ -129,11 +130,8 @@ class Numbering:
 
 def build_model(
     network: Network,
+    rules: SwitchingRules | None = None,
     *,
-    must_close: Bools,
-    must_open: Bools,
-    max_changes: int | None = None,
-    change_cost: float = 0.0,
     devices: Devices | None = None,
     objective: Objective | None = None,
 ) -> tuple[Model, Numbering]:
@@ -144,8 +142,7 @@ def build_model(
 
     Args:
         network: a balanced network.
-        must_close, must_open: (E) branches whose state is given.
-        max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
+        rules: for its branches; default: what is not switchable keeps its state.
         devices: those that may be set. objective: what is minimised if it is not the loss.
 
     Raises:
@@ -154,17 +151,18 @@ def build_model(
     """
     if not network.is_balanced:
         raise OptionError(f"topology search works on balanced grids (phases '1'); {HAS_PHASES}")
+    rules = SwitchingRules.of(network) if rules is None else rules
     devices = no_devices() if devices is None else devices
-    check_devices(network, devices, must_close)
+    check_devices(network, devices, rules.must_close)
     fr, to = network.terminal_fr, network.terminal_to
-    branch = np.flatnonzero(~must_open & (fr != to))
+    branch = np.flatnonzero(~rules.must_open & (fr != to))
     source = np.isin(np.arange(network.n_terminals), network.source_terminal)
     bus, number, columns = numbered(network, fr[branch], to[branch], source)
     n, m = len(columns), len(branch)
     a, b = number[fr[branch]], number[to[branch]]
     bare = without_banks(network, devices) if devices.count else network
     counted = with_bank_power(network, devices) if devices.count else network
-    voltage_bounds, most = of_interest(network, ~must_open, devices)
+    voltage_bounds, most = of_interest(network, ~rules.must_open, devices)
     w_min, w_max = voltage_range(network, voltage_bounds, most, devices)
     costs = None
     if objective is not None:
@@ -173,7 +171,7 @@ def build_model(
     prices = replace(prices, costly=prices.costly or len(devices.of(DeviceKind.UNIT)) > 0)
     taken = demand(bare, at_sources=prices.of_sources, generators=not prices.costly)
     z = np.asarray(network.z.diagonal())[branch]
-    shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
+    shunt_fr, shunt_to, stays = shunts(network, branch, rules.must_close)
     with_open = replace(taken, steady=taken.steady + np.where(source & (not prices.of_sources), 0.0, stays.conj()))
     half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
     l_max = greatest_series_currents(at_kept_limits(network), devices)[branch]
@@ -189,7 +187,7 @@ def build_model(
         to=b,
         **of_sections(z, network.tap[branch], prices.current[branch], (shunt_fr, shunt_to)),
         l_max=l_max,
-        price=np.where(swap, 2.0 * change_cost, 0.0),
+        price=np.where(swap, 2.0 * rules.change_cost, 0.0),
         loss_price=prices.loss,
         w_min=w_min[bus],
         w_max=w_max[bus],
@@ -197,16 +195,16 @@ def build_model(
         y_first=prices.y_first,
         **arrays,
         swap=swap,
-        most_closings=m if max_changes is None else int(np.floor((max_changes - fixed) / 2)),
+        most_closings=m if rules.max_changes is None else int(np.floor((rules.max_changes - fixed) / 2)),
         passive=not any(np.any(part < 0.0) for part in (z.real, z.imag, half.real, stays.real)),
         shunts=bool(half.any() or stays.any() or taken.steady.any()),
         currents=bool(taken.current.any()),
         rated=bool(np.isfinite(l_max).any()),
         bounded=bool(np.any(w_min[~source] > 0) or np.any(network.w_max[~source] < np.inf)),
-        priced=change_cost > 0.0,
+        priced=rules.change_cost > 0.0,
         spans=bool(taken.span.any() or prices.costly or np.any(devices.kind == DeviceKind.BANK)),
     )
-    return model, Numbering(branch, bus, change_cost * fixed, voltage_bounds, most, costs)
+    return model, Numbering(branch, bus, rules.change_cost * fixed, voltage_bounds, most, costs)
 
 
 def of_sections(z: Complexes, tap: Floats, price: Floats, shunts: tuple[Complexes, Complexes]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost
 from openpoint.search.switching.searches import Below, JointSearch, PeriodSearch, Wanted
 from openpoint.search.topology import search_topologies
@@ -410,9 +411,7 @@ class SinglePeriods:
         costs = problem.costs or (None,) * problem.periods
         self._problem = problem
         self._searches = [
-            PeriodSearch(
-                network, must_close=problem.must_close, must_open=problem.must_open, max_changes=most, cost=cost
-            )
+            PeriodSearch(network, SwitchingRules(problem.must_close, problem.must_open, most), cost)
             for network, cost in zip(networks, costs, strict=True)
         ]
 
@@ -426,9 +425,7 @@ class SinglePeriods:
         p, (t, _) = self._problem, run
         found = search_topologies(
             self._searches[t].network,
-            must_close=p.must_close,
-            must_open=p.must_open,
-            max_changes=None if p.before is None else p.most,
+            SwitchingRules(p.must_close, p.must_open, None if p.before is None else p.most),
             gap=SHARE * gap,
             cost=None if p.costs is None else p.costs[t],
             starts=starts[-1:] if len(starts) else None,

@@ -19,6 +19,7 @@ from openpoint.arrays import Bools, Floats, Ints, Singles, States
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.exchange.ac_check import AcEvaluator
@@ -120,10 +121,7 @@ class PeriodSearch:
     def __init__(
         self,
         network: Network,
-        *,
-        must_close: Bools,
-        must_open: Bools,
-        max_changes: int | None = None,
+        rules: SwitchingRules,
         cost: OperatingCost | None = None,
     ) -> None:
         """As of `openpoint.search.topology.search_topologies`.
@@ -136,10 +134,8 @@ class PeriodSearch:
         ):
             raise OptionError("switching over several periods takes generators as given; fix their outputs")
         objective = objective_of(network, cost, None)
-        self.network, self._must_close = network, must_close
-        self._model, self._numbering = build_model(
-            network, must_close=must_close, must_open=must_open, max_changes=max_changes, objective=objective
-        )
+        self.network, self._must_close = network, rules.must_close
+        self._model, self._numbering = build_model(network, rules, objective=objective)
         states = None
         if objective is not None:
             supply = no_supply_limits(len(network.generator_terminal), len(network.source_terminal))

@@ -15,6 +15,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.criteria import weighted
 from openpoint.network.devices import Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations
 from openpoint.powerflow.operating_point import CriterionBound, OperatingPointEvaluator
@@ -135,9 +136,7 @@ class Question:
             return self._by_drops(self.drops, search.least_gap, log, deadline)
         found = search_topologies(
             self.network,
-            must_close=self.must_close,
-            must_open=self.must_open,
-            max_changes=self.max_changes,
+            SwitchingRules(self.must_close, self.must_open, self.max_changes),
             gap=search.gap,
             deadline=deadline,
             progress=log.on_progress,
@@ -213,10 +212,7 @@ class Question:
         """
         return build_model(
             self.network,
-            must_close=self.must_close,
-            must_open=self.must_open,
-            max_changes=self.max_changes,
-            change_cost=self.cost.change,
+            SwitchingRules(self.must_close, self.must_open, self.max_changes, self.cost.change),
             devices=self.devices.only(free_devices(self.network, self.devices, self.must_open, self.supply)),
             objective=objective_of(self.network, self.cost, self.supply),
         )

@@ -166,10 +166,7 @@ def solve_for_every(
     heavy = judge.most
     s = network.s_base_kva
     asked: dict[str, Any] = {
-        "must_close": program.must_close,
-        "must_open": program.must_open,
-        "max_changes": program.max_changes,
-        "change_cost": program.change_cost_kw / s,
+        "rules": program.rules,
         "deadline": deadline,
     }
     start = exchange_branches(heavy, **asked)

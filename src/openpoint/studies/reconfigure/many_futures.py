@@ -21,6 +21,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality import Choices, Switching
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend
@@ -63,17 +64,11 @@ class SearchedFutures(Protocol):
     @property
     def network(self) -> Network: ...
     @property
-    def must_close(self) -> Bools: ...
-    @property
-    def must_open(self) -> Bools: ...
+    def rules(self) -> SwitchingRules: ...
     @property
     def choices(self) -> Choices: ...
     @property
     def ac(self) -> AcEvaluator: ...
-    @property
-    def max_changes(self) -> int | None: ...
-    @property
-    def change_cost_kw(self) -> float: ...
     @property
     def limits_share(self) -> float: ...
     @property
@@ -100,13 +95,10 @@ def task_of(program: SearchedFutures, ac: AcEvaluator) -> FuturesTask:
     return FuturesTask(
         network=program.network,
         demands=program.demands,
-        must_close=program.must_close,
-        must_open=program.must_open,
+        rules=program.rules,
         probabilities=ac.objective.probabilities,
         wait_and_see=ac.objective.wait_and_see_upper / s,
         evaluate=partial(_verdicts, ac),
-        max_changes=program.max_changes,
-        change_cost=program.change_cost_kw / s,
         limits=program.limits_share >= 1.0,
     )
 
@@ -310,10 +302,7 @@ def answer_for(
     try:
         return search_topologies(
             replace(program.network, s_power=demand),
-            must_close=program.must_close,
-            must_open=program.must_open,
-            max_changes=program.max_changes,
-            change_cost=program.change_cost_kw / program.network.s_base_kva,
+            program.rules,
             gap=gap,
             deadline=deadline,
             certificate=certificate,

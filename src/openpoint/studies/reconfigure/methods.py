@@ -50,10 +50,7 @@ class BranchExchange:
         with deadline_of(self.time_limit_s, deadline) as until:
             found = exchange_branches(
                 net,
-                must_close=program.must_close,
-                must_open=program.must_open,
-                max_changes=program.max_changes,
-                change_cost=program.change_cost_kw / net.s_base_kva,
+                program.rules,
                 deadline=until,
                 progress=log.on_progress,
             )

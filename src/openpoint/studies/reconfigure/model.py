@@ -19,6 +19,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality import Choices, Switching, contract, radiality
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.dispatch import Cone, Threshold
 from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.kernel.arrays import Model
@@ -106,6 +107,12 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
         return Switching(self.network.closed, self.max_changes, self.change_cost_kw)
 
     @cached_property
+    def rules(self) -> SwitchingRules:
+        """The locks, and the limit and the cost of changes per unit."""
+        cost = self.change_cost_kw / self.network.s_base_kva
+        return SwitchingRules(self.must_close, self.must_open, self.max_changes, cost)
+
+    @cached_property
     def ac(self) -> AcEvaluator:
         """Exact evaluation of radial states in the futures; regret is left to the method."""
         return AcEvaluator(self.network, self.demands, objective_of(self), self.switching)
@@ -136,10 +143,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
         net = self.one_demand
         return build_model(
             net,
-            must_close=self.must_close,
-            must_open=self.must_open,
-            max_changes=self.max_changes,
-            change_cost=self.change_cost_kw / net.s_base_kva,
+            self.rules,
         )
 
     @cached_property
@@ -296,10 +300,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
         log = Log(net.s_base_kva, progress)
         found = search_topologies(
             net,
-            must_close=self.must_close,
-            must_open=self.must_open,
-            max_changes=self.max_changes,
-            change_cost=self.change_cost_kw / net.s_base_kva,
+            self.rules,
             gap=search.gap,
             deadline=deadline,
             progress=log.on_progress,

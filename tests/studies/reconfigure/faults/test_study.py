@@ -12,6 +12,7 @@ import pytest
 import openpoint
 from openpoint import InputError, OptionError, Reliability, Termination
 from openpoint.arrays import Bools
+from openpoint.network.freedom import SwitchingRules
 from openpoint.report.charts import widened
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.catalog import published
@@ -170,8 +171,8 @@ class Ready:
         self.case = case
 
     def task(self, sought: Sought, limits: FaultLimits) -> FaultTask:
-        net, fixed = self.case.network, ~self.case.network.switchable
-        return FaultTask(net, net.closed & fixed, ~net.closed & fixed, None, 0.0, self.case.evaluator, sought, limits)
+        net, _fixed = self.case.network, ~self.case.network.switchable
+        return FaultTask(net, SwitchingRules.of(net), self.case.evaluator, sought, limits)
 
     def limits(self) -> FaultLimits:
         return unlimited(self.case.network.n_conductors)
@@ -483,5 +484,5 @@ def solved(case: Case, task: FaultTask) -> Found:
 
 def task_of(case: Case, sought: Sought, limits: FaultLimits) -> FaultTask:
     """The task on a random grid, without limits of changes."""
-    net, fixed = case.network, ~case.network.switchable
-    return FaultTask(net, net.closed & fixed, ~net.closed & fixed, None, 0.0, case.evaluator, sought, limits)
+    net, _fixed = case.network, ~case.network.switchable
+    return FaultTask(net, SwitchingRules.of(net), case.evaluator, sought, limits)

@@ -94,16 +94,10 @@ class LossSearch:
             OptionError: a grid that the bound of the loss is not valid for.
         """
         self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
-        self.model, self.numbering = build_model(
-            task.network,
-            must_close=task.must_close,
-            must_open=task.must_open,
-            max_changes=task.max_changes,
-            change_cost=task.change_cost,
-        )
+        self.model, self.numbering = build_model(task.network, task.rules)
         self.tree = CompiledTree[_Cuts](self.model, rows=ROOM)
         self.tree.explorer = _Cuts(self.tree, self._may_hold)
-        self.tree.work.status[task.must_close[self.numbering.branch]] = CLOSED
+        self.tree.work.status[task.rules.must_close[self.numbering.branch]] = CLOSED
         self.leaves = 0
         self.exchange = FaultExchange(task, lambda: self.deadline.over(), self._keep)
         self.is_begun, self.is_joined, self.used, self.began = False, True, 0.0, 0.0
@@ -265,9 +259,7 @@ class IndexSearch:
         """`enough`: the search ends once a state has no more, or none has, proven, and `MORE` nodes are done."""
         self.enough = enough
         self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
-        self.model, self.numbering = build_model(
-            task.network, must_close=task.must_close, must_open=task.must_open, max_changes=task.max_changes
-        )
+        self.model, self.numbering = build_model(task.network, replace(task.rules, change_cost=0.0))
         self.work = work_for(self.model)
         self.queue = Queue[States]()
         self.nodes, self.leaves, self.cutoff = 0, 0, math.inf
@@ -276,7 +268,7 @@ class IndexSearch:
 
     def solve(self, starts: list[Bools]) -> Found:
         """Run the search."""
-        self.work.status[self.task.must_close[self.numbering.branch]] = CLOSED
+        self.work.status[self.task.rules.must_close[self.numbering.branch]] = CLOSED
         root = self._bounded(self.work.status.copy())
         self.began = self.deadline.passed()
         if root is None:
@@ -362,15 +354,17 @@ class IndexSearch:
     def has_few_states(self) -> bool:
         """Whether radial states are so few that all can be evaluated."""
         task, network = self.task, self.task.network
-        loops = int((~task.must_open).sum()) - network.n_terminals + len(network.source_terminal)
+        loops = int((~task.rules.must_open).sum()) - network.n_terminals + len(network.source_terminal)
         if loops > MOST_LOOPS:
             return False
-        return count_topologies(network, locked_closed=task.must_close, locked_open=task.must_open) <= MOST_STATES
+        locks = {"locked_closed": task.rules.must_close, "locked_open": task.rules.must_open}
+        return count_topologies(network, **locks) <= MOST_STATES
 
     def evaluate_all(self) -> bool:
         """Evaluate all radial states; whether that was done."""
         task = self.task
-        every = topologies(task.network, locked_closed=task.must_close, locked_open=task.must_open, chunk=CHUNK)
+        locks = {"locked_closed": task.rules.must_close, "locked_open": task.rules.must_open}
+        every = topologies(task.network, **locks, chunk=CHUNK)
         for states in every:
             loss, violation = task.ac.evaluate(states)
             for closed, each, miss in zip(states, loss.tolist(), violation.tolist(), strict=True):
@@ -384,7 +378,7 @@ class IndexSearch:
     def _may_be_better(self, closed: Bools, violation: float) -> bool:
         """Whether a radial state may be better than the best one, by its bound and its limits without a fault."""
         task, best = self.task, self.exchange.best
-        if task.max_changes is not None and np.sum(closed != task.network.closed) > task.max_changes:
+        if task.rules.max_changes is not None and np.sum(closed != task.network.closed) > task.rules.max_changes:
             return False
         if best is None or not best.holds:
             return best is None or violation <= best.merit[0]

@@ -82,10 +82,7 @@ class Faults(Generic[Asked]):
         program = self.program
         return FaultTask(
             program.network,
-            program.must_close,
-            program.must_open,
-            program.max_changes,
-            program.change_cost_kw / program.network.s_base_kva,
+            program.rules,
             self.evaluator,
             sought,
             limits,
@@ -116,10 +113,7 @@ class Faults(Generic[Asked]):
         program = self.program
         found = exchange_branches(
             program.network,
-            must_close=program.must_close,
-            must_open=program.must_open,
-            max_changes=program.max_changes,
-            change_cost=program.change_cost_kw / program.network.s_base_kva,
+            program.rules,
             deadline=deadline,
         )
         known = [program.network.closed] if self.today is not None else []

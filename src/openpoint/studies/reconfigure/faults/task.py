@@ -19,6 +19,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.arrays import Wires, work_for
 from openpoint.powerflow.balanced import kernel_input
 from openpoint.search.exchange.ac_check import AcEvaluator
@@ -192,18 +193,13 @@ class FaultTask:
     """The task of a search.
 
     Attributes:
-        network: with the limits without a fault, its permanently closed loops opened. must_close, must_open: (E)
-            branches whose state is given. max_changes: most branches that differ from today. change_cost: of each, per
-            unit.
+        network: with the limits without a fault, its permanently closed loops opened. rules: for its branches.
         faults: evaluates faults, with the limits of an emergency. sought: the figure that is least. limits: of faults.
         on_state: called with every state that is evaluated.
     """
 
     network: Network
-    must_close: Bools
-    must_open: Bools
-    max_changes: int | None
-    change_cost: float
+    rules: SwitchingRules
     faults: FaultEvaluator
     sought: Sought
     limits: FaultLimits
@@ -212,7 +208,7 @@ class FaultTask:
     @cached_property
     def ac(self) -> AcEvaluator:
         """Exact losses and violations without a fault."""
-        return AcEvaluator(self.network, self.change_cost)
+        return AcEvaluator(self.network, self.rules.change_cost)
 
     @cached_property
     def bounds(self) -> dict[Sought, PartialBound]:
@@ -298,7 +294,7 @@ class FaultExchange:
         self.best: EvaluatedState | None = None
         self.evaluations = 0
         self.random = np.random.default_rng(1)
-        self.effort_limit = 2 * int(np.sum(~task.must_open & ~task.must_close))
+        self.effort_limit = 2 * int(np.sum(~task.rules.must_open & ~task.rules.must_close))
 
     def offer(self, closed: Bools, most: int) -> None:
         """Descend from a state, evaluating at most so many others."""
@@ -364,8 +360,8 @@ class FaultExchange:
         near = np.repeat(closed[None, :], len(pairs), axis=0)
         for row, (close, away) in zip(near, pairs, strict=True):
             row[close], row[away] = True, False
-        if self.task.max_changes is not None:
-            near = near[np.sum(near != self.task.network.closed, axis=1) <= self.task.max_changes]
+        if self.task.rules.max_changes is not None:
+            near = near[np.sum(near != self.task.network.closed, axis=1) <= self.task.rules.max_changes]
         return near
 
     def _pairs(self, closed: Bools) -> Iterator[tuple[int, int]]:
@@ -373,9 +369,10 @@ class FaultExchange:
         tree = tree_of(network, closed)
         if tree is None:
             return
-        for close in np.flatnonzero(~closed & ~task.must_open & (network.terminal_fr != network.terminal_to)).tolist():
+        no_loop = network.terminal_fr != network.terminal_to
+        for close in np.flatnonzero(~closed & ~task.rules.must_open & no_loop).tolist():
             for away in self._loop(tree.place, tree.above, int(close)):
-                if not task.must_close[away]:
+                if not task.rules.must_close[away]:
                     yield close, away
 
     def _loop(self, place: Ints, above: Ints, close: int) -> list[int]:

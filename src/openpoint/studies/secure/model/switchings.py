@@ -26,6 +26,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.stations import Stations
 from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.plan.flows import at_once
@@ -337,7 +338,7 @@ class _Search:
         try:
             result = search_topologies(
                 network,
-                max_changes=None if closings is None else 2 * closings - self.left.least_closings,
+                SwitchingRules.of(network, None if closings is None else 2 * closings - self.left.least_closings),
                 starts=np.array(starts) if starts else None,
                 node_limit=nodes,
                 stop=lambda: found[0],
