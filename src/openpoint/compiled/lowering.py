@@ -35,6 +35,8 @@ from openpoint.compiled.table import Table, TableKind
 from openpoint.compiled.wide import covers, product
 
 _WIDE = ir.IntType(128)
+DATA, DIMENSIONS, STRIDES = 0, 16, 24
+"""Where the fields of an array stand behind the head of every object of Python: `PyArrayObject` of numpy's C-API."""
 
 
 class MemberType(types.Type):
@@ -207,18 +209,29 @@ def _given(context: Any, builder: Any, kind: Any, places: Iterator[Any]) -> Any:
     if isinstance(kind, BaseTuple):
         return context.make_tuple(builder, kind, [_given(context, builder, part, places) for part in kind])
     if isinstance(kind, types.Array):
-        data = builder.inttoptr(builder.load(next(places)), context.get_data_type(kind.dtype).as_pointer())
-        shape, strides = ([builder.load(next(places)) for _ in range(kind.ndim)] for _ in range(2))
-        array = make_array(kind)(context, builder)
-        size = cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-        populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
-        return array._getvalue()
+        return _array(context, builder, kind, builder.load(next(places)))
     place = next(places)
     if isinstance(kind, TableType):
         return builder.inttoptr(builder.load(place), cgutils.voidptr_t)
     if isinstance(kind, types.Float):
         return builder.load(builder.bitcast(place, context.get_value_type(kind).as_pointer()))
     return context.cast(builder, builder.load(place), types.int64, kind)
+
+
+def _array(context: Any, builder: Any, kind: Any, address: Any) -> Any:
+    """numba's array, from the address of that of numpy."""
+    item, place = context.get_data_type(kind.dtype), builder.add(address, cgutils.intp_t(object.__basicsize__))
+    parts = ((DATA, item), (DIMENSIONS, cgutils.intp_t), (STRIDES, cgutils.intp_t))
+    data, *axes = (
+        builder.load(builder.inttoptr(builder.add(place, cgutils.intp_t(offset)), of.as_pointer().as_pointer()))
+        for offset, of in parts
+    )
+    shape, strides = (
+        [builder.load(builder.gep(each, [cgutils.intp_t(axis)])) for axis in range(kind.ndim)] for each in axes
+    )
+    array, size = make_array(kind)(context, builder), cgutils.intp_t(context.get_abi_sizeof(item))
+    populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+    return array._getvalue()
 
 
 class _Product(_OfMember):

@@ -1,7 +1,8 @@
 """Machine code of lean functions: kept in files, and called by the addresses and numbers of its arguments.
 
-A function is entered with the address of a row of cells, 64 bits each (`cells`), so that no Python object is touched
-and the interpreter lock is released. The object file that numba has made is loaded by llvmlite alone.
+A function is entered with the address of a row of cells, 64 bits each (`cells`): numbers, and the addresses of tables
+and arrays. The interpreter lock is released; of an array only where its items are is read, as numpy's interface for C
+has it. The object file that numba has made is loaded by llvmlite alone.
 """
 
 from __future__ import annotations
@@ -54,10 +55,8 @@ def _put(arguments: tuple[Any, ...], kinds: list[Any], row: list[int]) -> None:
             row.append(each.address)
         elif kind is np.ndarray:
             flags = each.flags.num
-            kinds.append((each.dtype.str, each.ndim, flags & (_ALIGNED_WRITEABLE | (_C if flags & _C else _F))))
-            row.append(each.ctypes.data)
-            row += each.shape
-            row += each.strides
+            kinds.append((each.dtype, each.ndim, flags & (_ALIGNED_WRITEABLE | (_C if flags & _C else _F))))
+            row.append(id(each))
         elif kind in _FLOATS:
             kinds.append(float)
             row += _INTEGER.unpack(_FLOAT.pack(each))
