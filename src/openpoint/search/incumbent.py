@@ -354,9 +354,12 @@ class Incumbent:
         if found.beats(before):
             self.offer(found)
 
-    def now_and_then(self, nodes: int) -> None:
-        """Between nodes: look for better states, and content oneself with less in a long search."""
-        self.perturb(nodes)
+    def now_and_then(self, nodes: int, more: int = 0) -> None:
+        """Between nodes: look for better states, and content oneself with less in a long search.
+
+        `more`: nodes that parts stand for (`openpoint.search.paths.explorer`), in which better states are due, too.
+        """
+        self.perturb(nodes + more)
         self._settle(nodes)
 
     def _settle(self, nodes: int) -> None:

@@ -32,6 +32,7 @@ from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.objective import free_devices, objective_of
 from openpoint.search.no_flow import is_infeasible
 from openpoint.search.paths.arrays import obstacles
+from openpoint.search.paths.drawn import drawing
 from openpoint.search.paths.explorer import PathExplorer, PathTree, pool_within
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import ENDED, MEMORY, OPTIMAL, SearchProgress, SearchResult, reason_of
@@ -52,7 +53,8 @@ _LOG = logging.getLogger(__name__)
 LOOK_UP = 0.05
 """Seconds after which the compiled search returns to Python."""
 SMALL, ALONE = 90, 128
-"""Grids of fewer buses begin with so many nodes without paths: most are proven then, and paths need not be compiled."""
+"""Grids of fewer buses, and those of which the bound by paths is that of another grid (`openpoint.search.paths.drawn`),
+begin with so many nodes without paths: most are proven then, and paths need not be compiled."""
 
 
 def search_topologies(
@@ -142,6 +144,8 @@ class _Run:
         self.network, self.devices, self.objective = network, devices, task.objective
         self.task = task
         self.paths_left = not task.certifiable  # whether the bound by paths is still to begin
+        # Nodes after which the bound by paths begins, once a state keeps the limits.
+        self.paths_due = ALONE if model.n < SMALL or obstacles(model) else 0
         self.follow = True  # whether better states are due from the multipliers of the first node
         self.sharing: Sharing | None = None
         self.proven: ProvenParts | None = None
@@ -183,7 +187,7 @@ class _Run:
         joined = not self.contradictory and propagate(self.model, tree.work)
         if joined:
             if "path_mask" in self.checkpoint.saved:
-                tree.explorer = self._path_explorer()
+                tree.explorer = self._path_explorer(self.numbering.greatest)
             self.proven = self._proven_parts()
             tree.pool = pool_within(self.task.memory, self.model, tree.explorer, tree.counts)
 
@@ -237,11 +241,6 @@ class _Run:
             self.state.limits.go_on(saved)
         self.checkpoint.begin(self.state)
 
-    @property
-    def paths_due(self) -> int:
-        """Nodes after which the bound by paths begins, once a state keeps the limits."""
-        return ALONE if self.model.n < SMALL else 0
-
     def begin_paths(self) -> None:
         """Begin with both bounds, anew if there were nodes.
 
@@ -253,7 +252,7 @@ class _Run:
         self.paths_left = False
         if tree.explorer is not None or not tree.left or self.decomposition.going:
             return
-        if why := obstacles(self.model):
+        if why := obstacles(drawing(self.model)):
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
             return
         if tree.nodes:
@@ -263,11 +262,12 @@ class _Run:
             first.status[:] = self.incumbent.exchange.status
             for field in fields(first):
                 getattr(tree.work, field.name)[:] = getattr(first, field.name)
-        tree.explorer, self.follow = self._path_explorer(), True
+        tree.explorer, self.follow = self._path_explorer(self.incumbent.value), True
         tree.pool = pool_within(self.task.memory, self.model, tree.explorer, tree.counts)
 
-    def _path_explorer(self) -> PathExplorer:
-        return PathExplorer(self.model, self.tree.work, gap=self.task.least_gap)
+    def _path_explorer(self, loss: float) -> PathExplorer:
+        """`loss`: what states of interest do not exceed."""
+        return PathExplorer(self.model, self.tree.work, gap=self.task.least_gap, loss=loss)
 
     def _proven_parts(self) -> ProvenParts | None:
         """The first node by parts of its paths, for a certificate of a grid that they cover."""
@@ -447,14 +447,18 @@ class _BetterStates(_OfRun):
     large."""
 
     def wait(self) -> float:
-        return self.run.incumbent.next_perturbations - self.tree.nodes
+        return self.run.incumbent.next_perturbations - self.tree.nodes - self._searched
+
+    @property
+    def _searched(self) -> int:
+        return 0 if self.tree.explorer is None else self.tree.explorer.searched
 
     def after(self, event: int) -> None:
         by_paths, incumbent = self.tree.explorer, self.run.incumbent
         if event != LEAF and self.run.follow:
             self.run.follow = False
             incumbent.follow_multipliers(None if by_paths is None else by_paths.tree_weight())
-        incumbent.now_and_then(self.tree.nodes)
+        incumbent.now_and_then(self.tree.nodes, self._searched)
 
 
 class _Paths(_OfRun):

@@ -19,6 +19,7 @@ from openpoint.search.paths import bound as path_bounds
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, obstacles, path_work_for, paths_of
 from openpoint.search.paths.arrays import OPEN as IS_OPEN
 from openpoint.search.paths.border import Border, Prices, node_of
+from openpoint.search.paths.drawn import drawing, least_steady_loss
 from openpoint.search.paths.explorer import PathExplorer
 from tests.builders.grids import all_topologies
 from tests.search.entered import entered
@@ -33,10 +34,13 @@ class Case:
     """A grid with its paths, and its radial states.
 
     Attributes:
+        whole: the model of the grid. model: of its drawing grid. steady: what the admittances lose at least.
         closed: (S, m). states: (S, K) of the paths. value: (S). w: (S, J) squared voltages of junctions.
     """
 
+    whole: Model
     model: Model
+    steady: float
     numbering: Numbering
     paths: Paths
     closed: np.ndarray
@@ -49,9 +53,9 @@ def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
     """The paths and the states of a grid; None where the bound does not hold or no state has a power flow."""
     fixed = ~network.switchable
     must_close, must_open = network.closed & fixed, ~network.closed & fixed
-    model, numbering = build_model(network, SwitchingRules(must_close, must_open, None, change_cost))
+    whole, numbering = build_model(network, SwitchingRules(must_close, must_open, None, change_cost))
     closed = all_topologies(network)
-    if obstacles(model) or not len(closed):
+    if not len(closed) or obstacles(model := drawing(whole)):
         return None
     value, miss = AcEvaluator(network, change_cost).evaluate(closed)
     kept = miss == 0.0
@@ -61,7 +65,11 @@ def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
     own = closed[kept][:, numbering.branch]
     states = np.stack([path_states(model, paths, some) for some in own])
     w = np.abs(solve(network, closed[kept]).v[:, numbering.bus[paths.bus]]) ** 2
-    return Case(model, numbering, paths, own, states, value[kept] - numbering.fixed_cost, w)
+    work, value = work_for(whole), value[kept] - numbering.fixed_cost
+    work.status[must_close[numbering.branch]] = CLOSED
+    propagate(whole, work)
+    steady = least_steady_loss(whole, work.status, float(value.max()))
+    return Case(whole, model, steady, numbering, paths, own, states, value, w)
 
 
 def path_states(model: Model, paths: Paths, closed: np.ndarray) -> np.ndarray:
@@ -90,6 +98,7 @@ def random_node(rng: np.random.Generator, case: Case) -> tuple[np.ndarray, PathW
     status = np.where(case.closed[tree], CLOSED, OPEN)
     status = np.where(rng.random(len(status)) < rng.choice([0.0, 0.3, 0.6, 1.0]), status, UNDECIDED)
     work = path_work_for(paths, len(model.p))
+    work.steady[0] = case.steady
     for k in np.flatnonzero(rng.random(len(paths.u)) < rng.choice([0.0, 0.3, 0.9])):
         work.mask[k] &= case.states[tree, k] | rng.choice([IS_OPEN, FORTH, BACK, 0])
     fits = np.all((status == UNDECIDED) | ((status == CLOSED) == case.closed), axis=1)
@@ -197,6 +206,7 @@ def rounds_of_two_parts(case: Case, rng: np.random.Generator) -> list[float]:
     """Bounds of a grid by two random parts, at better and better prices of these."""
     model, paths = case.model, case.paths
     of_paths, work = path_work_for(paths, len(model.p)), work_for(model)
+    of_paths.steady[0] = case.steady
     assert propagate(model, work)
     entries.begin(model, paths, of_paths, work)
     assert entries.prepared(model, paths, of_paths, work)
@@ -210,12 +220,12 @@ def rounds_of_two_parts(case: Case, rng: np.random.Generator) -> list[float]:
 
 def lost(case: Case, share: float) -> int:
     """How many radial states below (1 + share) times the least value the search with both bounds does not come to."""
-    model = case.model
+    model = case.whole
     work, pool, count = work_for(model), pool_for(model, 64), counts()
     cutoff = float(case.value.min()) * (1.0 + share) + 1e-15
     count.cutoff[0], count.active[0] = cutoff, 1
     assert propagate(model, work)
-    explorer = PathExplorer(model, work)
+    explorer = PathExplorer(model, work, loss=cutoff)
     found = set()
     while (event := explorer.explore(pool, count, 50)) != EXHAUSTED:
         if event == LEAF:

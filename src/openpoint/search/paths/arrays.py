@@ -78,9 +78,11 @@ class PathWork(Table):
         y, mu: (J + 1) multipliers of the balances of junctions, >= 0; 0 at the sources; first_y, first_mu: those that
             the first node left.
         highest, top: (N) upper bounds of the squared voltages, of the root and of the node.
+        steady: (1) what is lost beside the loss of the grid of the paths, at least (`openpoint.search.paths.drawn`).
         load_p, load_q: (N) load of a bus of the core with the least infeed of its dangling trees; nominal: (N) without
             their losses. inner: (K) nominal active load within a path, less the prices of its branches.
-        u_p, u_q, v_p, v_q: (B) least power drawn from u and v where the path is open at a branch, at any node.
+        stub: (B, 8) least p, q drawn from u and then v where the path is open at a branch, at any node, and the losses
+            in these. u_p, u_q, v_p, v_q: (B) what is drawn so at the highest voltages of the node.
         end_p, end_q: (2K) least power that arrives where the path is closed, forth (2k) and back (2k + 1).
         known_p, known_q: (2K) least of these that are known beforehand, of parts; else 0.
         known_w, first_w: (J) upper bounds of the squared voltages of junctions that the cutoff implies at the node and
@@ -126,10 +128,12 @@ class PathWork(Table):
     first_mu: Floats
     highest: Floats
     top: Floats
+    steady: Floats
     load_p: Floats
     load_q: Floats
     nominal: Floats
     inner: Floats
+    stub: Floats
     u_p: Floats
     u_q: Floats
     v_p: Floats
@@ -230,12 +234,17 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {name: np.zeros(j) for name in ("residual_p", "residual_q", "step_p", "step_q", "p_best", "q_best")}
     arrays |= {name: np.full(j, np.inf) for name in ("known_w", "first_w")}
     arrays |= {"power_about": np.zeros((b, 6)), "chain_about": np.zeros((b, 3)), "sent_about": np.zeros(6)}
-    arrays |= {"send": np.zeros((2 * k, 8)), "share": np.zeros((k, 3)), "forced": np.zeros((k, 3))}
+    arrays |= {
+        "send": np.zeros((2 * k, 8)),
+        "stub": np.zeros((b, 8)),
+        "share": np.zeros((k, 3)),
+        "forced": np.zeros((k, 3)),
+    }
     arrays |= {name: np.zeros(2 * k, dtype=np.int32) for name in ("left", "right")}
     nodes = ("heap", "arc", "leader", "tree", "seen", "trail")
     arrays |= {name: np.zeros(2 * j + 2, dtype=np.int32) for name in nodes}
     arrays |= {"dual": np.zeros(2 * j + 2), "place": np.zeros(k, dtype=np.int32)}
-    arrays |= {"both": np.zeros(2), "most": np.full(2, np.inf), "tried": np.zeros(3)}
+    arrays |= {"both": np.zeros(2), "steady": np.zeros(1), "most": np.full(2, np.inf), "tried": np.zeros(3)}
     arrays |= {"tally": np.zeros(2, dtype=np.int64), "trials": np.zeros(3, dtype=np.int64)}
     arrays["opened"] = np.full(k, -1, dtype=np.int32)
     mask = np.where(paths.u == paths.v, OPEN, ANY)
@@ -300,7 +309,7 @@ def paths_of(model: Model) -> Paths:
     """The paths of a model; the graph of its branches is connected."""
     n = model.n
     fr, to = np.minimum(model.fr, n).astype(np.int64), np.minimum(model.to, n).astype(np.int64)
-    pruned, above, by, core = _dangling(model, fr, to)
+    pruned, above, by, core = dangling(model, fr, to)
     degree = np.bincount(np.concatenate([fr[core], to[core]]), minlength=n + 1)
     is_junction = degree >= 3
     is_junction[n] = False
@@ -352,7 +361,7 @@ def paths_of(model: Model) -> Paths:
     )
 
 
-def _dangling(model: Model, fr: Ints, to: Ints) -> tuple[Ints, Ints, Ints, Bools]:
+def dangling(model: Model, fr: Ints, to: Ints) -> tuple[Ints, Ints, Ints, Bools]:
     """Buses of dangling trees, farthest first, the bus above each, the branch to it; (m) branches of the core."""
     n = model.n
     degree = np.bincount(np.concatenate([fr, to]), minlength=n + 1)

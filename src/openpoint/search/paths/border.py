@@ -154,8 +154,10 @@ class Part:
         own.highest[:] = work.top[buses]
         own.known_w[:] = work.top[paths.bus[self.met[:-1]]]
         own.load_p[:], own.load_q[:], own.nominal[:] = work.load_p[buses], work.load_q[buses], work.load_p[buses]
-        for name in ("u_p", "u_q", "v_p", "v_q"):
+        for c, name in enumerate(("u_p", "u_q", "v_p", "v_q")):
             getattr(own, name)[:] = getattr(work, name)[at]
+            own.stub[:, c], own.stub[:, 4 + c] = getattr(own, name), work.stub[at, 4 + c]
+            own.stub[:, 4 + c] += getattr(own, name) - work.stub[at, c]
         own.inner[:count] = work.inner[some]
         moved = self.paths.start[:count] - paths.start[some]
         own.opened[:count] = np.where(work.opened[some] >= 0, work.opened[some] + moved, -1)

@@ -501,8 +501,10 @@ def costs(model: Model, paths: Paths, work: PathWork, status: Any, huge: float) 
 
 @inlined
 def dangling_cost(model: Model, paths: Paths, work: PathWork) -> float:
-    """Least loss of the dangling trees at junctions and sources, and the price of closing all dangling trees."""
-    total = 0.0
+    """Least loss of the dangling trees at junctions and sources and beside the paths, and the price of closing all
+    dangling trees.
+    """
+    total: float = work.steady[0]
     for k in range(len(paths.by)):
         total += model.price[paths.by[k]]
     for j in range(paths.junctions):

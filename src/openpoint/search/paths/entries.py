@@ -67,6 +67,7 @@ def store(of_paths: PathWork, more: PathPool, row: int) -> None:
 @lean
 def explore(
     model: Model,
+    drawing: Model,
     paths: Paths,
     of_paths: PathWork,
     work: Work,
@@ -94,7 +95,7 @@ def explore(
         counts.nodes[0] += 1
         chosen = DONE
         if counts.bound[0] < counts.cutoff[0]:
-            chosen = search.process(model, paths, of_paths, work, counts, record)
+            chosen = search.process(model, drawing, paths, of_paths, work, counts, record)
         if chosen == AT_LEAF:
             return LEAF
         if chosen == DONE:

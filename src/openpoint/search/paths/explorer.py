@@ -45,17 +45,20 @@ from openpoint.search.paths.arrays import (
 )
 from openpoint.search.paths.border import STEPS, Border, Node, node_of
 from openpoint.search.paths.bound import HUGE
+from openpoint.search.paths.drawn import drawing, least_steady_loss
 from openpoint.search.tree import CompiledTree
 
 _LOG = logging.getLogger(__name__)
 
-LEAST = 200
+LEAST = 150
 """Paths from which on the first node is bounded by parts."""
 ROUNDS = ((2, 24, 1000, 0.05), (64, 96, 3000, 0.01))
 """Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
 first level is for the prices at the border (`openpoint.search.paths.border`)."""
 
 
+A_NODE = 16
+"""Parts that count as a node where better states are looked for now and then."""
 FIRST_ROWS = 256
 """Rows of a new pool, at least, and about as many."""
 
@@ -64,14 +67,14 @@ class RootParts:
     """The first node of a search, to be bounded by parts.
 
     Attributes:
-        done: how many rounds were. border: the last parts, with the prices at their border.
+        done: how many rounds were. searched: how many parts. border: the last parts, with the prices at their border.
     """
 
     def __init__(self, model: Model, paths: Paths, status: States, mask: States, gap: float) -> None:
         """`status`, `mask`: states of the branches and paths that are decided at all. gap: at which the search ends."""
         self.model, self.paths, self.gap = model, paths, gap
         self.status, self.mask = status.copy(), mask.copy()
-        self.done = 0
+        self.done, self.searched = 0, 0
         self.border: Border | None = None
         self._node: Node | None = None
         self._round: Iterator[float] | None = None
@@ -93,6 +96,7 @@ class RootParts:
         """
         if self._round is None:
             self._round = self._bounds(first, y, mu, cutoff)
+        self.searched += 1
         value = next(self._round, None)
         if value is None:
             self._round = None
@@ -137,7 +141,7 @@ many waits: then it is about to end."""
 FROM_FIRST = (
     *("first_y", "first_mu", "first_w", "first_about_p", "first_about_q"),
     *("highest", "load_p", "load_q", "nominal", "inner"),
-    *("u_p", "u_q", "v_p", "v_q"),
+    *("stub", "steady"),
 )
 OF_ALL = ("tally", "trials", *FROM_FIRST)
 OF_BRANCH, OF_PAIR = 24, 1
@@ -154,23 +158,29 @@ AS_AT_FIRST = (
 
 
 class PathExplorer:
-    """Branch and bound with both bounds on one model, without `openpoint.search.paths.arrays.obstacles`.
+    """Branch and bound with both bounds on one model, whose drawing grid (`openpoint.search.paths.drawn`) has no
+    `openpoint.search.paths.arrays.obstacles`.
 
     Attributes:
         pays: whether the bound by paths is the higher one at the first node.
     """
 
-    def __init__(self, model: Model, work: Work, gap: float = 0.0) -> None:
-        """`work`: with the branches that are decided in every state, as `propagate` leaves it. gap: as of a search."""
+    def __init__(self, model: Model, work: Work, gap: float = 0.0, loss: float = np.inf) -> None:
+        """`work`: with the branches that are decided in every state, as `propagate` leaves it. gap: as of a search.
+
+        `loss`: what states of interest do not exceed.
+        """
         self.model, self.work, self.record = model, work, record_for(model, 0)
+        self.drawing = drawing(model)
         self.paths = paths_of(model)
         self.of_paths = path_work_for(self.paths, len(model.p))
         self.pool = path_pool_for(self.of_paths, 1)
         self.parts: RootParts | None = None
         mask = self.of_paths.mask.copy()
-        entries.begin(self.model, self.paths, self.of_paths, work)
+        self.of_paths.steady[0] = least_steady_loss(self.model, work.status, loss)
+        entries.begin(self.drawing, self.paths, self.of_paths, work)
         if len(self.paths.u) >= LEAST:
-            self.parts = RootParts(self.model, self.paths, work.status, mask, gap)
+            self.parts = RootParts(self.drawing, self.paths, work.status, mask, gap)
         self.of_paths.y[:] = np.nan
         self.root = work.status.copy(), self.of_paths.mask.copy()
         self.pays = True
@@ -178,7 +188,7 @@ class PathExplorer:
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is asked."""
         self._make_room(pool)
-        shared = self.model.specialised, self.paths, self.of_paths, self.work
+        shared = self.model.specialised, self.drawing.specialised, self.paths, self.of_paths, self.work
         bounded = int(self.of_paths.tally[0])
         parts = np.inf if self.parts is None else self.parts.next
         if self.parts is not None and bounded >= parts:
@@ -267,6 +277,11 @@ class PathExplorer:
         saved.within("path_mask", of_paths.mask, 0, EVERY)
         for name in ("tally", "trials"):
             saved.within(f"path_{name}", getattr(of_paths, name), 0, MOST)
+
+    @property
+    def searched(self) -> int:
+        """How many nodes the parts stand for that were searched so far."""
+        return 0 if self.parts is None else self.parts.searched // A_NODE
 
     def tallied(self) -> tuple[int, int]:
         """Nodes bounded by paths since the last call, and those of them where that helped."""

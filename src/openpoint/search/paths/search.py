@@ -59,8 +59,13 @@ TURNS = 8
 
 
 @inlined
-def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, record: Record) -> int:
-    """Bound the current node; returns DONE, LEAF, a branch to decide, or m + a path to divide."""
+def process(
+    model: Model, drawing: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, record: Record
+) -> int:
+    """Bound the current node; returns DONE, LEAF, a branch to decide, or m + a path to divide.
+
+    `drawing`: the grid of which the path bound holds (`openpoint.search.paths.drawn`).
+    """
     cutoff = counts.cutoff[0]
     if np.isnan(of_paths.y[0]):
         for j in range(paths.junctions):
@@ -83,7 +88,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             if work.status[e] == UNDECIDED:
                 branch = e
         if branch >= 0:
-            found = bound_by_paths(model, paths, of_paths, work, counts, most, deep)
+            found = bound_by_paths(drawing, paths, of_paths, work, counts, most, deep)
             helped = helped or found == FIXED
             if found == DONE:
                 of_paths.tally[0] += 1
@@ -92,7 +97,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             if found == FIXED or (found == TIGHTER and turns > 0):
                 turns -= found == TIGHTER
                 if first:
-                    begin(model, paths, of_paths, work.status)
+                    begin(drawing, paths, of_paths, work.status)
                 most = ANEW if counts.nodes[0] == 1 else AGAIN
                 continue
         root(model, work)
@@ -112,7 +117,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             continue
         chosen = NONE
         if tries:
-            chosen = choose_path(model, paths, of_paths, work, counts)
+            chosen = choose_path(drawing, paths, of_paths, work, counts)
         if chosen != EXCLUDED:
             break
         if counts.bound[0] >= cutoff:

@@ -31,6 +31,14 @@ there. Where F_ >= 0 at the least flow, and so everywhere, since no slope of it 
 with D the slope of F_ − t w_, which is 0 at δ = 0, σ the least eigenvalue of DᵀD, and w_max the value of w_ at the
 least flow.
 
+**Stubs.** One whose sender has the squared voltage W loses at least L in these sweeps. At w = t W, t <= 1, it loses at
+least L / t: let F(v) = v + 2 (r p + x q) + |z|² (p² + q²) / v be the near end's squared voltage of a branch at the
+power p, q of the sweep, and v_far that of the sweep at the far end, so that F(v_far) = v_near. In a power flow with
+the sender at w powers are no less than those of the sweep, so that F(w_far) <= w_near. If w_near <= t v_near, as at the
+sender, then w_far <= t v_far: F(t v_far) >= t F(v_far) = t v_near >= w_near, and F rises above |z| |p + jq|; with
+t v_far below that, t v_near < 2 (r p + x q) + 2 |z| |p + jq| <= F everywhere, and there is no such power flow. So
+l >= (p² + q²) / (t v_far), which is 1 / t times that of the sweep, and the powers are no less again.
+
 **Least flows.** A junction is fed by one path. What arrives there is at least its own load and what every other path
 at it draws in each of its possible states but those that feed the junction.
 
@@ -135,21 +143,41 @@ def along(
 def stubs(model: Model, paths: Paths, work: PathWork, k: int) -> None:
     """Least power drawn from both ends of a path, open at each of its branches, at the voltages in `work.top`."""
     begin, end = paths.start[k], paths.start[k + 1]
+    at_u, at_v = work.top[paths.u_bus[k]], work.top[paths.v_bus[k]]
+    load_p, load_q, stub = 0.0, 0.0, work.stub
     for position in range(begin, end):
         p, q = 0.0, 0.0
         if position > begin:
             bus = paths.beyond[position - 1]
-            w = work.top[paths.u_bus[k]]
-            p, q = along(model, paths, work, True, begin, position, w, work.load_p[bus], work.load_q[bus])
-        work.u_p[position] = p
-        work.u_q[position] = q
+            load_p += work.load_p[bus]
+            load_q += work.load_q[bus]
+            p, q = along(model, paths, work, True, begin, position, at_u, work.load_p[bus], work.load_q[bus])
+        stub[position, 0], stub[position, 1], stub[position, 4], stub[position, 5] = p, q, p - load_p, q - load_q
+    load_p, load_q = 0.0, 0.0
+    for step in range(end - begin):
+        position = end - 1 - step
         p, q = 0.0, 0.0
-        if position < end - 1:
+        if step > 0:
             bus = paths.beyond[position]
-            w = work.top[paths.v_bus[k]]
-            p, q = along(model, paths, work, False, position + 1, end, w, work.load_p[bus], work.load_q[bus])
-        work.v_p[position] = p
-        work.v_q[position] = q
+            load_p += work.load_p[bus]
+            load_q += work.load_q[bus]
+            p, q = along(model, paths, work, False, position + 1, end, at_v, work.load_p[bus], work.load_q[bus])
+        stub[position, 2], stub[position, 3], stub[position, 6], stub[position, 7] = p, q, p - load_p, q - load_q
+
+
+@inlined
+def draw_stubs(paths: Paths, work: PathWork) -> None:
+    """What stubs draw at the voltages in `work.top`; those of `stub` are at the ones in `work.highest`."""
+    for k in range(len(work.mask)):
+        if work.mask[k] & OPEN == 0:
+            continue
+        more_u = work.highest[paths.u_bus[k]] / work.top[paths.u_bus[k]] - 1.0
+        more_v = work.highest[paths.v_bus[k]] / work.top[paths.v_bus[k]] - 1.0
+        for position in range(paths.start[k], paths.start[k + 1]):
+            work.u_p[position] = work.stub[position, 0] + more_u * work.stub[position, 4]
+            work.u_q[position] = work.stub[position, 1] + more_u * work.stub[position, 5]
+            work.v_p[position] = work.stub[position, 2] + more_v * work.stub[position, 6]
+            work.v_q[position] = work.stub[position, 3] + more_v * work.stub[position, 7]
 
 
 @inlined
@@ -513,6 +541,7 @@ def sums(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
     """The least power of closed paths at the node, and the highest voltages of junctions."""
     for j in range(len(work.top)):
         work.top[j] = work.highest[j]
+    draw_stubs(paths, work)
     for d in range(len(work.end_p)):
         work.end_p[d] = work.known_p[d]
         work.end_q[d] = work.known_q[d]
@@ -523,6 +552,7 @@ def sums(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
             break
     all_closed(model, paths, work)
     highest_voltages(paths, work)
+    draw_stubs(paths, work)
     work.priced[0] = 0
     for d in range(len(work.about_p)):
         if work.mask[d // 2] & (BACK if d % 2 else FORTH) != 0:
