@@ -328,11 +328,15 @@ class TreeProgram:
                 self._within.append(({**served.row(served.drop[k]), **(room or {})}, bus, by))
         self._keep_ratings(served, {z: 1.0} if z >= 0 else {}, 1.0)
 
-    def _keep_ratings(self, served: _Served, share: Row, right: float, passed: tuple[int, int] | None = None) -> None:
+    def _keep_ratings(
+        self, served: _Served, share: Row, right: float, passed: tuple[int, int] | None = None, most: float = 0.0
+    ) -> None:
+        """Keep the ratings of branches that feed loads, and of those that pass on active power, `most` at most."""
+        through = float(np.hypot(most, self._q_all)) if passed else 0.0
+        taken = served.path.T @ np.hypot(served.p, served.q) + through * served.path[-1:].ravel()
         for k, each in enumerate(served.reached):
             reach, behind = float(self.feeder.reach[each.branch]), served.path[:, k]
-            size = self._size if passed else float(behind @ np.hypot(served.p, served.q))
-            if reach >= size:
+            if reach >= min(taken[k], self._size):
                 continue
             for side in (2.0 * np.arange(CORNERS // 4) + 1.0) * np.pi / CORNERS:
                 a, b = float(np.cos(side)), float(np.sin(side))
@@ -388,7 +392,7 @@ class TreeProgram:
             by = {passed[0]: float(served.r[k]), passed[1]: float(served.x[k])}
             behind = {left: 1.0} if served.reached[k].bus < 0 else {}
             self._less(served.row(served.drop[k]), by=by, less=less, behind=behind)
-        self._keep_ratings(served, {z: -1.0}, 0.0, passed)
+        self._keep_ratings(served, {z: -1.0}, 0.0, passed, most)
         fed, p, q = self._into[end]
         fed[z], p[passed[0]], q[passed[1]] = 1.0, 1.0, 1.0
         self._passed[end][passed[0]] = most
@@ -462,9 +466,10 @@ class TreeProgram:
     def _made(self, integers: Ints) -> StandardForm:
         count = len(self._costs)
         rows = [*self._rows[0], *self._rows[1]]
-        entries = [(k, column, factor) for k, (row, _) in enumerate(rows) for column, factor in row.items()]
-        at, columns, values = (np.array(part) for part in zip(*entries)) if entries else (np.zeros(0),) * 3
-        body = sp.csr_array((values, (at.astype(int), columns.astype(int))), shape=(len(rows), count))
+        starts = np.cumsum([0, *(len(row) for row, _ in rows)])
+        columns = np.fromiter(itertools.chain.from_iterable(row for row, _ in rows), dtype=np.int64)
+        values = np.fromiter(itertools.chain.from_iterable(row.values() for row, _ in rows), dtype=np.float64)
+        body = sp.csr_array((values, columns, starts), shape=(len(rows), count))
         least, most = np.array(self._bounds).reshape(-1, 2).T
         bounded, free = np.isfinite(most), sp.eye_array(count, format="csr")
         a = sp.csc_array(sp.vstack([body, free[bounded], -free]))
