@@ -16,6 +16,7 @@ from openpoint.results.ac_tables import phase_violations
 from openpoint.search.exchange.phases import PhasesEvaluator
 from openpoint.studies.dispatch.phases import dispatch_phases
 from openpoint.twostage.log import Iteration, Termination
+from tests.builders.clock import held
 from tests.builders.phase_devices import LIMITS, small_case
 
 NONE = Limits(voltage=False, current=False)
@@ -117,9 +118,11 @@ def test_the_excess_of_limits_is_that_of_a_state() -> None:
 
 
 @pytest.mark.parametrize("name", ["ieee13", "ieee123"])
-def test_the_answer_written_as_opendss_has_the_same_figures(name: str, tmp_path: Path) -> None:
+def test_the_answer_written_as_opendss_has_the_same_figures(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(monkeypatch, 0.02)  # that of one local search; what it has found by then is written
     grid, lines = openpoint.read(name), list[Iteration]()
-    # The time is that of one local search; what it has found by then is written.
     limits = Limits(v_min_pu=0.95, v_max_pu=1.1, current=False)
     found = openpoint.dispatch(grid, limits=limits, time_limit_s=1.0, progress=lines.append)
     assert found.loss_kw < found.loss_before_kw
