@@ -35,6 +35,7 @@ TABLE, FIGURES, PAGE = Path("docs/records.toml"), Path("docs/records.json"), Pat
 SECONDS = 120
 """Time limit of a search, in seconds."""
 GAP = 1e-4
+KEPT = "These are the rows measured last; the others keep their figures, some of other machines."
 Figures = dict[str, Any]
 
 
@@ -268,7 +269,7 @@ def main() -> int:
             print(instance.name, json.dumps({**found, "open": len(found["open"])}), file=sys.stderr, flush=True)
             FIGURES.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     rows = [(instance, record["rows"].get(instance.name)) for instance in every]
-    text = f"{tables.as_markdown(table(rows))}\n\n{tables.where(record)}\n\n## Row by row\n\n{details(rows)}"
+    text = f"{tables.as_markdown(table(rows))}\n\n{tables.where(record)} {KEPT}\n\n## Row by row\n\n{details(rows)}"
     PAGE.write_text(tables.between_marks(PAGE.read_text("utf-8"), text), encoding="utf-8")
     for fault in (found := faults(rows)):
         print(fault, file=sys.stderr)
