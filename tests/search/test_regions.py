@@ -12,6 +12,7 @@ import pytest
 from openpoint.arrays import States
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import solve
 from openpoint.search import region_decomposition, regions
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
@@ -72,7 +73,7 @@ def check_node(network: Network, states: np.ndarray, value: np.ndarray, rng: np.
     cutoff = float(value[best])
     begin = work.status.copy()
     seen.w, seen.regions = None, []
-    found = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, (Effort(200)), lambda: False)
+    found = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, (Effort(200),), lambda: False)
     if found is None:
         return 0
     tries = Effort(5), Effort(200)
@@ -126,7 +127,7 @@ def test_a_search_by_regions_answers_as_brute_force_does(
         try:
             bounds: list[float] = []
             search = partial(search_topologies, progress=lambda now, to=bounds: to.append(now.lower_bound))
-            found = search(network, gap=0.0, max_changes=most, change_cost=cost)
+            found = search(network, SwitchingRules.of(network, most, cost), gap=0.0)
         except OptionError:
             continue
         assert bounds == sorted(bounds), seed

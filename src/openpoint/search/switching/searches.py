@@ -135,6 +135,7 @@ class PeriodSearch:
             raise OptionError("switching over several periods takes generators as given; fix their outputs")
         objective = objective_of(network, cost, None)
         self.network, self._must_close = network, rules.must_close
+        self._contradictory = rules.contradict(network)
         self._model, self._numbering = build_model(network, rules, objective=objective)
         states = None
         if objective is not None:
@@ -196,7 +197,9 @@ class PeriodSearch:
         return replace(model, w_max=w_max)
 
     def priced(self, prices: Floats) -> tuple[Model | None, float]:
-        """The model with (m) prices; see `priced`."""
+        """The model with (m) prices; see `priced`. None, too, where what must be closed is a loop."""
+        if self._contradictory:
+            return None, 0.0
         return priced(self._model, self._must_close[self.branch], prices)
 
 
