@@ -4,11 +4,10 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
-from openpoint.compiled.jit import inlined, lean
+from openpoint.compiled.jit import Way, inlined, lean
 from openpoint.compiled.table import Table
 from openpoint.powerflow.kernel import sweep
 
@@ -121,10 +120,17 @@ def test_the_type_of_a_table_is_that_of_its_fields() -> None:
     assert replace(t, count=1.5).layout[0] != t.layout[0]
 
 
+def value_at(t: Things, k: int) -> float:
+    return float(t.values[k])
+
+
 @pytest.mark.parametrize("index", [-1, 8])
-def test_an_index_outside_of_its_array_is_found_where_bounds_are_checked(index: int) -> None:
-    importlib.import_module("openpoint.compiled.lowering")
-    at = numba.njit(lambda t, k: t.values[k], boundscheck=True)
+def test_an_index_outside_of_its_array_is_found_where_bounds_are_checked(
+    index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = importlib.import_module("openpoint.compiled.compiler")._SETTINGS
+    monkeypatch.setitem(settings, Way.LEAN, {**settings[Way.LEAN], "boundscheck": True})
+    at = lean(value_at)
     assert at(things(), 7) == things().values[7]
     with pytest.raises(IndexError):
         at(things(), index)

@@ -146,8 +146,12 @@ class _KnownFlags(FunctionPass):  # type: ignore[misc]
 class _Lower(lowering.Lower):  # type: ignore[misc]
     """numba's lowering, with an entry for rows of cells."""
 
+    def __init__(self, context: Any, linked: Any, *rest: Any, **more: Any) -> None:
+        super().__init__(context, linked, *rest, **more)
+        self._linked = linked
+
     def create_cfunc_wrapper(self) -> None:
-        entry(self.context, self.library, self.fndesc)
+        entry(self.context, self._linked, self.fndesc)
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -234,13 +238,14 @@ def machine_code_of(kernel: Kernel, arguments: tuple[Any, ...]) -> Code:
     made = kernel.dispatcher
     _, kinds = made._compiler.fold_argument_types(tuple(map(numba.typeof, arguments)), {})
     made.compile(kinds)
-    found = made.overloads[kinds]
-    outside = [each.name for each in found.library._final_module.functions if each.is_declaration]
+    found = made.overloads[kinds]._asdict()
+    linked = found["library"]
+    outside = [each.name for each in linked._final_module.functions if each.is_declaration]
     return Code(
-        f"{found.fndesc.mangled_name}.entry",
-        str(found.signature.return_type),
+        f"{found['fndesc'].mangled_name}.entry",
+        str(found["signature"].return_type),
         [name for name in outside if not name.startswith("llvm.")],
-        found.library._get_compiled_object(),
+        linked._get_compiled_object(),
     )
 
 

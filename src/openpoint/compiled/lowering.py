@@ -18,12 +18,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.extending import (
-    NativeValue,
     lower_builtin,
     lower_getattr_generic,
     register_model,
     typeof_impl,
-    unbox,
 )
 from numba.core.types.containers import BaseTuple
 from numba.core.typing import signature
@@ -82,13 +80,6 @@ def _table_type(kind: TableKind) -> TableType:
 
 def _typeof(value: Table, _context: Any) -> TableType:
     return _table_type(value.layout[0])
-
-
-def _unbox(_kind: TableType, value: Any, c: Any) -> Any:
-    address = c.pyapi.object_getattr_string(value, "address")
-    pointer = c.pyapi.long_as_voidptr(address)
-    c.pyapi.decref(address)
-    return NativeValue(pointer, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
 
 
 class _Fields(AttributeTemplate):  # type: ignore[misc]
@@ -262,7 +253,6 @@ def _covers(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
 register_model(TableType)(models.OpaqueModel)
 register_model(MemberType)(models.OpaqueModel)
 typeof_impl.register(Table)(_typeof)
-unbox(TableType)(_unbox)
 infer_getattr(_Fields)
 lower_getattr_generic(TableType)(_field)
 infer_global(operator.getitem)(_Get)

@@ -124,12 +124,12 @@ def foreign(code: Code) -> bool:
 
 @cache
 def _setting() -> str:
-    """What machine code depends on beside its function: processor, versions, and numba's settings."""
+    """What machine code depends on beside its function: processor, versions, the head of objects, numba's settings."""
     settings = sorted(pair for pair in os.environ.items() if pair[0].startswith("NUMBA_"))
     return repr(
         (
             *(llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()),
-            *(version("numba"), version("llvmlite"), np.__version__, sys.version_info[:2]),
+            *(version("numba"), version("llvmlite"), np.__version__, sys.version_info[:2], object.__basicsize__),
             [pair for pair in settings if pair[0] != "NUMBA_CACHE_DIR"],
         )
     )
