@@ -58,7 +58,7 @@ def question_of(seed: int) -> DayQuestion | None:
 
 def trees(question: DayQuestion) -> Iterator[Bools]:
     """All radial states that are allowed."""
-    net = question.network
+    net, rules = question.network, question.rules
     ends = list(zip(net.terminal_fr.tolist(), net.terminal_to.tolist(), strict=True))
     sources = net.source_terminal.tolist()
     for some in itertools.combinations(range(len(ends)), net.n_terminals - len(sources)):
@@ -66,8 +66,8 @@ def trees(question: DayQuestion) -> Iterator[Bools]:
         graph.add_nodes_from(range(net.n_terminals))
         closed = np.isin(np.arange(len(ends)), some)
         moved = closed != net.closed
-        locked = (question.must_close & ~closed).any() or (question.must_open & closed).any()
-        many = question.max_changes is not None and moved.sum() > question.max_changes
+        locked = (rules.must_close & ~closed).any() or (rules.must_open & closed).any()
+        many = rules.max_changes is not None and moved.sum() > rules.max_changes
         if nx.is_connected(graph) and not (locked or many or (moved & ~net.switchable).any()):
             yield closed
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from openpoint.grid import files
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.switching.problem import SwitchingProblem
@@ -94,7 +95,7 @@ def problem_of(name: str, most: int | None, *, first: bool) -> SwitchingProblem:
     network, hours = day_of(name)
     none = np.zeros(network.n_conductors, dtype=np.bool_)
     weights = np.full(len(hours), network.s_base_kva)
-    return SwitchingProblem(hours, weights, none, none, before=network.closed if first else None, most=most)
+    return SwitchingProblem(hours, weights, SwitchingRules(none, none, most), before=network.closed if first else None)
 
 
 def run(name: str, most: int | None, *, first: bool, time_limit_s: float) -> Run:
@@ -143,7 +144,9 @@ class Peer:
         if len(some) > PEER_STATES:
             return None
         values = np.where(useful, self.values, np.inf)[:, some]
-        value, _ = best_plan(self.states[some], values, before=problem.before, change=0.0, most=problem.most)
+        value, _ = best_plan(
+            self.states[some], values, before=problem.before, change=0.0, most=problem.rules.max_changes
+        )
         return value, self.seconds + time.process_time() - began
 
 

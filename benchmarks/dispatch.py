@@ -27,6 +27,7 @@ import numpy as np
 from openpoint.errors import OpenpointError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.program import DispatchProgram
@@ -116,8 +117,7 @@ def solved(case: str, name: str, seconds: float, network: Network, devices: Devi
         method = ExtensiveForm(solver="scip", gap=GAP, time_limit_s=seconds)
     cost = least_loss(len(network.generator_names), len(network.source_terminal), network.n_conductors)
     supply = no_supply_limits(len(network.generator_names), len(network.source_terminal))
-    locked = ~network.switchable
-    program = DispatchProgram(network, devices, cost, supply, network.closed & locked, ~network.closed & locked)
+    program = DispatchProgram(network, devices, cost, supply, SwitchingRules.of(network))
     began = time.process_time()
     try:
         outcome = method.solve(program)

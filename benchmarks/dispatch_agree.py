@@ -26,6 +26,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.errors import OptionError
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.enumeration import Enumerated
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.layout import DispatchState
@@ -70,8 +71,7 @@ class Answer:
 
 def program_of(grid: DeviceGrid) -> DispatchProgram:
     """The two-stage program."""
-    net, locked = grid.network, ~grid.network.switchable
-    return DispatchProgram(net, grid.devices, grid.cost, grid.supply, locked & net.closed, locked & ~net.closed)
+    return DispatchProgram(grid.network, grid.devices, grid.cost, grid.supply, SwitchingRules.of(grid.network))
 
 
 def searched(grid: DeviceGrid, folder: Path) -> Answer:

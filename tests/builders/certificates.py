@@ -15,6 +15,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.futures.model import FuturesTask
 from openpoint.twostage.ambiguity import Between as BetweenBounds
 from openpoint.verify import CertificateError, Question, Verified, check, reference
@@ -46,7 +47,6 @@ def verify_network(
     *,
     devices: Devices | None = None,
     objective: Objective | None = None,
-    locks: tuple[Bools, Bools] | None = None,
     changes: tuple[int | None, float] = (None, 0.0),
     futures: Futures | None = None,
     steps: Steps | None = None,
@@ -61,12 +61,10 @@ def verify_network(
     """
     question = Question.of(
         network,
+        SwitchingRules.of(network, *changes),
         devices=devices,
         cost=None if objective is None else objective.cost,
         supply=None if objective is None else objective.supply,
-        locks=locks,
-        max_changes=changes[0],
-        change_cost=changes[1],
         futures=futures,
         steps=steps,
     )

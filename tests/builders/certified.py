@@ -46,9 +46,9 @@ def _plain(seed: int, path: Path) -> Question | None:
 
 
 def _searched(network: Network, rng: np.random.Generator, path: Path, gap: float) -> Question:
-    most, cost = changes(rng)
-    search_topologies(network, SwitchingRules.of(network, most, cost), gap=gap, certificate=path)
-    return Question.of(network, max_changes=most, change_cost=cost)
+    rules = SwitchingRules.of(network, *changes(rng))
+    search_topologies(network, rules, gap=gap, certificate=path)
+    return Question.of(network, rules)
 
 
 def _regions(seed: int, path: Path) -> Question | None:
@@ -103,8 +103,7 @@ def _futures(seed: int, path: Path) -> Question | None:
     if (regret and not task.limits) or written(task, states, path, regret) is None:
         return None
     futures = futures_of(task, regret=regret)
-    rules = task.rules
-    return Question.of(task.network, max_changes=rules.max_changes, change_cost=rules.change_cost, futures=futures)
+    return Question.of(task.network, task.rules, futures=futures)
 
 
 def _year(seed: int, path: Path) -> Question | None:
@@ -114,8 +113,7 @@ def _year(seed: int, path: Path) -> Question | None:
     task, _, _ = random_year(seed)
     if written(task, path, [2, 6, 24][seed % 3]) is None:
         return None
-    cost = task.program.change_cost_kw / task.network.s_base_kva
-    return Question.of(task.network, max_changes=task.program.max_changes, change_cost=cost, steps=steps_of(task))
+    return Question.of(task.network, task.program.rules, steps=steps_of(task))
 
 
 KINDS: dict[str, Callable[[int, Path], Question | None]] = {

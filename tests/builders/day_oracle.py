@@ -77,7 +77,7 @@ class Worst:
 
 def oracle(question: DayQuestion) -> Known:
     """Try all topologies; where the days are many, those first whose forecast costs least, which is a bound."""
-    net = replace(question.network, switchable=~(question.must_close | question.must_open))
+    net = replace(question.network, switchable=~(question.rules.must_close | question.rules.must_open))
     trees = np.concatenate([np.empty((0, net.n_conductors), dtype=np.bool_), *topologies(net)])
     if question.topology is Cadence.FIXED:
         trees = net.closed[None, :]
@@ -99,7 +99,7 @@ def _solved(question: DayQuestion, closed: Bools, every: Ints, most: float) -> t
     """The least greatest cost over days (K, T) of one topology, if it is below `most`, and its plan."""
     net, day, uncertain = question.network, question.day, question.day.uncertain
     changes = int((closed != net.closed).sum())
-    if question.max_changes is not None and changes > question.max_changes:
+    if (most_changes := question.rules.max_changes) is not None and changes > most_changes:
         return math.inf, None
     layout = DayLayout(question)
     parts = layout.variables()

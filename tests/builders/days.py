@@ -9,6 +9,7 @@ from openpoint import Day, Grid
 from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays, DayPlan, Demand, Renewables, Stores, Uncertain, UnitLinks
 from openpoint.network.devices import DeviceKind, Devices, no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.options import DayOptions
@@ -135,11 +136,9 @@ def question_of(network: Network, day: DayArrays, **parts: Any) -> DayQuestion:
         "devices": no_devices(),
         "supply": supply,
         "cost": cost,
-        "must_close": free,
-        "must_open": free,
+        "rules": SwitchingRules(free, free),
         "topology": Cadence.FIXED,
         "positions": Cadence.FIXED,
-        "max_changes": None,
         "day": day,
     }
     return DayQuestion(**{**plain, **parts})
@@ -237,11 +236,9 @@ def small_day(hours: int = 1, *, v_min: float = 0.9, v_max: float = 1.1, **parts
         no_devices(),
         no_supply_limits(1, 1),
         cost,
-        free,
-        free,
+        SwitchingRules(free, free),
         Cadence.ONCE,
         Cadence.FIXED,
-        None,
         day,
     )
 

@@ -3,6 +3,7 @@
 from openpoint.arrays import Floats
 from openpoint.grid import Grid
 from openpoint.network import build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import Limits
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.program import ExactEvaluation, Goal
@@ -12,8 +13,7 @@ from openpoint.twostage.recourse.evaluation import Response, Subproblem
 def program_of(grid: Grid, *, max_changes: int | None = None, change_cost_kw: float = 0.0) -> RadialProgram:
     """The program with the grid's own limits and nothing locked but what cannot be switched."""
     network = Limits().applied(build_network(grid))
-    must_close, must_open = ~network.switchable & network.closed, ~network.switchable & ~network.closed
-    return RadialProgram(network, must_close, must_open, max_changes, change_cost_kw)
+    return RadialProgram(network, SwitchingRules.of(network, max_changes, change_cost_kw / network.s_base_kva))
 
 
 class Today:

@@ -11,6 +11,7 @@ from openpoint.arrays import Floats
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Demand, Renewables, Stores, Uncertain, UnitLinks
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, least_loss, no_supply_limits
 from openpoint.search.enumeration import count_topologies
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
@@ -64,17 +65,14 @@ def random_day(
         supply = replace(supply, p_max=np.full(sources, 3.0))
     if "inverters" in held:
         supply = replace(supply, generator_s_max=np.hypot(network.p_max, 0.5 * network.q_max) + 1e-3)
-    locked = ~network.switchable
     question = DayQuestion(
         network=replace(network, s_power=np.zeros_like(network.s_power)),
         devices=devices,
         supply=supply,
         cost=_cost(rng, network, held),
-        must_close=locked & network.closed,
-        must_open=locked & ~network.closed,
+        rules=SwitchingRules.of(network, int(rng.integers(1, 5)) if "changes" in held else None),
         topology=Cadence.ONCE,
         positions=Cadence.ONCE if "banks" in held else Cadence.FIXED,
-        max_changes=int(rng.integers(1, 5)) if "changes" in held else None,
         day=day,
     )
     return RandomDay(question, held)

@@ -8,6 +8,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search import enumeration
 from openpoint.search.enumeration import Enumerated, OperatingState, StateEvaluator
 
@@ -26,10 +27,11 @@ def has_outputs_to_choose(network: Network) -> bool:
 
 def best_operating_state(evaluator: StateEvaluator, max_changes: int | None = None) -> Enumerated:
     """The best of all states, with sampled outputs where there are any to choose."""
+    rules = SwitchingRules.of(evaluator.network, max_changes)
     if not has_outputs_to_choose(evaluator.network):
-        return enumeration.best_operating_state(evaluator, max_changes=max_changes)
+        return enumeration.best_operating_state(evaluator, rules)
     sampled = SampledOutputs(evaluator)
-    found = enumeration.best_operating_state(sampled, max_changes=max_changes)
+    found = enumeration.best_operating_state(sampled, rules)
     return found if found.best is None else replace(found, best=sampled.refined(found.best))
 
 

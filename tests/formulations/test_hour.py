@@ -27,6 +27,7 @@ from openpoint.network.day import (
     tangent,
 )
 from openpoint.network.devices import no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 from openpoint.powerflow.balanced import solve
 from openpoint.search.topology import search_topologies
@@ -398,8 +399,8 @@ def grid_of(seed: int) -> DeviceGrid:
 @pytest.mark.parametrize("seed", [2, 23, 62])
 def test_the_search_is_proven_where_one_secant_leaves_percents(seed: int) -> None:
     grid = grid_of(seed)
-    net, fixed = grid.network, ~grid.network.switchable
-    cone = DispatchProgram(net, grid.devices, grid.cost, grid.supply, fixed & net.closed, fixed & ~net.closed).cone
+    net = grid.network
+    cone = DispatchProgram(net, grid.devices, grid.cost, grid.supply, SwitchingRules.of(net)).cone
     found = search_topologies(net, devices=grid.devices, cost=grid.cost, supply=grid.supply, gap=1e-6, cone=cone.at)
     assert found.termination is Termination.OPTIMAL
     assert found.closed is not None

@@ -7,6 +7,7 @@ import openpoint
 from openpoint import OptionError
 from openpoint.arrays import Bools
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.deviation import DropTrees, _below
 from openpoint.twostage.deadline import Deadline
 from tests.builders.grids import PLAIN, all_topologies, random_grid
@@ -42,12 +43,11 @@ def drops(network: Network, closed: Bools) -> float:
 @pytest.mark.parametrize("seed", range(10))
 def test_the_least_drops_are_those_of_all_trees(seed: int) -> None:
     network = build_network(random_grid(seed, PLAIN))
-    fixed = ~network.switchable[network.conductor_branch]
     every = all_topologies(network)
     if not len(every):
         return
     sums = np.array([drops(network, closed) for closed in every])
-    trees = DropTrees(network, fixed & network.closed, fixed & ~network.closed)
+    trees = DropTrees(network, SwitchingRules.of(network))
     found = list(trees.solve(1e-6, Deadline()))
     least = float(sums.min())
     bounds = [bound for bound, _ in found]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, no_devices, with_positions
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import (
@@ -132,15 +133,13 @@ def test_locks_replace_what_is_not_switchable() -> None:
     none = np.zeros(3, dtype=bool)
     first = np.array([True, False, False])
     assert listed(network) == [(True, True, False)]
-    assert len(listed(network, locked_open=none)) == 3
-    assert set(listed(network, locked_open=none, locked_closed=first)) == {(True, True, False), (True, False, True)}
-    assert listed(network, locked_open=first) == [(False, True, True)]
-    assert count_topologies(network, locked_open=none, locked_closed=~none) == 0
-    assert listed(network, locked_open=none, locked_closed=~none) == []
+    assert len(listed(network, rules=SwitchingRules(none, none))) == 3
+    assert set(listed(network, rules=SwitchingRules(first, none))) == {(True, True, False), (True, False, True)}
+    assert listed(network, rules=SwitchingRules(none, first)) == [(False, True, True)]
+    assert count_topologies(network, SwitchingRules(~none, none)) == 0
+    assert listed(network, rules=SwitchingRules(~none, none)) == []
     with pytest.raises(OptionError, match="locked both open and closed: e0"):
-        count_topologies(network, locked_open=first, locked_closed=first)
-    with pytest.raises(OptionError, match="one entry a branch"):
-        count_topologies(network, locked_open=np.zeros(2, dtype=bool))
+        count_topologies(network, SwitchingRules(first, first))
 
 
 FEW = 300
@@ -219,9 +218,10 @@ def test_locks_changes_limits_and_stops_are_kept() -> None:
     stopped = best_operating_state(grid.evaluator, stop=lambda: True)
     assert (stopped.best, stopped.states, stopped.complete) == (None, 0, False)
     tree = np.concatenate(list(topologies(network)))[-1]
-    fixed = best_operating_state(grid.evaluator, locked_closed=tree, locked_open=~tree)
+    fixed = best_operating_state(grid.evaluator, SwitchingRules(tree, ~tree))
     assert (fixed.best.closed == tree).all()
-    few = best_operating_state(replace(grid.evaluator, network=replace(network, closed=tree)), max_changes=0)
+    there = replace(network, closed=tree)
+    few = best_operating_state(replace(grid.evaluator, network=there), SwitchingRules.of(there, 0))
     assert few.states == count_positions(grid.devices)
 
 

@@ -22,8 +22,8 @@ GAP = 1e-6
 @settings(max_examples=8, deadline=None)
 def test_equals_all_plans_with_one_exchange(kind: tuple[str, ...], seed: int) -> None:
     problem, states, values = random_problem(seed, kind)
-    problem = replace(problem, before=None, most=2)
-    best, _ = best_plan(states, values, before=None, change=problem.change, most=2)
+    problem = replace(problem, before=None, rules=replace(problem.rules, max_changes=2))
+    best, _ = best_plan(states, values, before=None, change=problem.rules.change_cost, most=2)
     if math.isinf(best):
         return
     try:
@@ -45,7 +45,7 @@ def test_equals_all_plans_with_one_exchange(kind: tuple[str, ...], seed: int) ->
 
 def test_too_many_states_give_no_bound() -> None:
     problem, states, values = random_problem(1, ())
-    problem = replace(problem, before=None, most=2, change=0.0)
+    problem = replace(problem, before=None, rules=replace(problem.rules, max_changes=2, change_cost=0.0))
     known = KnownStates(problem, SinglePeriods(problem))
     known.least = np.full(problem.periods, 0.0)
     worst = states[int(np.argmax(values.sum(axis=0)))]

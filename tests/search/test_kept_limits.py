@@ -17,6 +17,7 @@ import openpoint
 from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network.devices import no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import LEAST_POWER, LIMIT_TOLERANCE
 from openpoint.search.enumeration import topologies
 from openpoint.search.topology import search_topologies
@@ -34,8 +35,7 @@ FEATURES = "units", "voltages", "banks", "prices"
 
 
 def program_of(grid: DeviceGrid) -> DispatchProgram:
-    net, fixed = grid.network, ~grid.network.switchable
-    return DispatchProgram(net, grid.devices, grid.cost, grid.supply, fixed & net.closed, fixed & ~net.closed)
+    return DispatchProgram(grid.network, grid.devices, grid.cost, grid.supply, SwitchingRules.of(grid.network))
 
 
 def best_state(grid: DeviceGrid, gap: float = 1e-6) -> tuple[float, State | None, float]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import build_network
@@ -42,21 +42,15 @@ def random_problem(seed: int, kind: tuple[str, ...]) -> tuple[SwitchingProblem, 
     periods = int(rng.integers(2, 6))
     factors = rng.uniform(0.1, 1.3, (periods, network.n_terminals))
     networks = tuple(replace(network, s_power=network.s_power * factor) for factor in factors)
-    fixed = ~network.switchable
-    problem = SwitchingProblem(
-        networks,
-        rng.uniform(0.5, 2.0, periods),
-        must_close=network.closed & fixed,
-        must_open=~network.closed & fixed,
-        before=network.closed if rng.random() < 0.5 else None,
-        change=float(rng.choice([0.0, 0.0, 1e-4, 1e-3])),
-        most=None if rng.random() < 0.2 else int(rng.integers(0, 7)),
-    )
+    weights, before = rng.uniform(0.5, 2.0, periods), network.closed if rng.random() < 0.5 else None
+    price = float(rng.choice([0.0, 0.0, 1e-4, 1e-3]))
+    rules = SwitchingRules.of(network, None if rng.random() < 0.2 else int(rng.integers(0, 7)), price)
+    problem = SwitchingProblem(networks, weights, rules, before=before)
     states = all_topologies(network)
     values = np.full((periods, len(states)), np.inf)
     for t, each in enumerate(networks):
         if len(states):
-            search = PeriodSearch(each, SwitchingRules(problem.must_close, problem.must_open))
+            search = PeriodSearch(each, SwitchingRules.of(network))
             values[t] = problem.weights[t] * search.values(states)
     return problem, states, values
 
@@ -64,8 +58,14 @@ def random_problem(seed: int, kind: tuple[str, ...]) -> tuple[SwitchingProblem, 
 def cost_of(problem: SwitchingProblem, plan: Bools, values: Floats) -> float:
     """Cost of a plan, inf where it has too many operations."""
     done = int(operations(plan, problem.before).sum())
-    allowed = problem.most is None or done <= problem.most
-    return float(values.sum()) + problem.change * done if allowed else math.inf
+    most, price = problem.rules.max_changes, problem.rules.change_cost
+    return float(values.sum()) + price * done if most is None or done <= most else math.inf
+
+
+def best_of(problem: SwitchingProblem, states: Bools, values: Floats) -> tuple[float, Ints | None]:
+    """The plan of least value out of states."""
+    rules = problem.rules
+    return best_plan(states, values, before=problem.before, change=rules.change_cost, most=rules.max_changes)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -79,7 +79,9 @@ def test_dynamic_programming_equals_all_sequences(seed: int) -> None:
     every = itertools.product(range(len(states)), repeat=len(values))
     costs = {each: cost_of(problem, states[list(each)], values[range(len(values)), each]) for each in every}
     best = min(costs.values(), default=math.inf)
-    value, chosen = best_plan(states, values, before=problem.before, change=problem.change, most=problem.most)
+    value, chosen = best_plan(
+        states, values, before=problem.before, change=problem.rules.change_cost, most=problem.rules.max_changes
+    )
     assert value == pytest.approx(best, rel=1e-12)
     assert (chosen is None) == math.isinf(best)
     assert chosen is None or costs[tuple(chosen.tolist())] == pytest.approx(best, rel=1e-12)
@@ -95,7 +97,9 @@ def test_equals_brute_force(kind: tuple[str, ...], seed: int) -> None:
         found = solve_switching(problem, gap=1e-6)
     except OptionError:
         return  # voltages without limit
-    best, _ = best_plan(states, values, before=problem.before, change=problem.change, most=problem.most)
+    best, _ = best_plan(
+        states, values, before=problem.before, change=problem.rules.change_cost, most=problem.rules.max_changes
+    )
     assert found.lower_bound <= best + 1e-9 * abs(best) or math.isinf(best)
     if math.isinf(best):
         assert found.closed is None
@@ -109,11 +113,11 @@ def check(problem: SwitchingProblem, found: SwitchingOutcome) -> None:
     """A plan is what it says to be."""
     assert found.values is not None
     assert cost_of(problem, found.closed, found.values) == pytest.approx(found.upper_bound, rel=1e-9, abs=1e-12)
-    assert not (problem.must_close & ~found.closed).any()
-    assert not (problem.must_open & found.closed).any()
+    assert not (problem.rules.must_close & ~found.closed).any()
+    assert not (problem.rules.must_open & found.closed).any()
 
 
-def of_classes(name: str, periods: int = 4, **given: object) -> SwitchingProblem:
+def of_classes(name: str, periods: int = 4, most: int | None = None, **given: object) -> SwitchingProblem:
     """A built-in grid whose loads of three classes have their peaks one after another."""
     network = build_network(files.load(name))
     n = network.n_terminals
@@ -125,7 +129,8 @@ def of_classes(name: str, periods: int = 4, **given: object) -> SwitchingProblem
         replace(network, s_power=network.s_power * np.where(kind == t % 3, 1.0, 0.3 + 0.1 * t)) for t in range(periods)
     )
     none = np.zeros(network.n_conductors, dtype=np.bool_)
-    return SwitchingProblem(networks, np.full(periods, network.s_base_kva), none, none, **given)  # type: ignore[arg-type]
+    rules, weights = SwitchingRules(none, none, most), np.full(periods, network.s_base_kva)
+    return SwitchingProblem(networks, weights, rules, **given)  # type: ignore[arg-type]
 
 
 def test_bounds_fall_with_the_number_of_operations() -> None:
@@ -141,7 +146,7 @@ def test_bounds_fall_with_the_number_of_operations() -> None:
     alone = of_classes("baran33")
     values = []
     for network, weight in zip(alone.networks, alone.weights, strict=True):
-        search = PeriodSearch(network, SwitchingRules(alone.must_close, alone.must_open))
+        search = PeriodSearch(network, alone.rules)
         values.append(weight * search.below(Wanted(prices=np.zeros(network.n_conductors), threshold=1.0)).values.min())
     assert last.upper_bound == pytest.approx(sum(values), rel=1e-4)
 
@@ -171,7 +176,7 @@ def test_all_states_below_a_threshold_are_found() -> None:
 def test_states_that_serve_all_periods_are_those_of_all_states(kind: tuple[str, ...], seed: int) -> None:
     problem, states, values = random_problem(seed, kind)
     rng = np.random.default_rng(seed)
-    rules = SwitchingRules(problem.must_close, problem.must_open)
+    rules = SwitchingRules.of(problem.networks[0])
     try:
         searches = [PeriodSearch(network, rules) for network in problem.networks]
     except OptionError:
@@ -204,7 +209,9 @@ def test_operations_count_from_today_and_cost() -> None:
     found = solve_switching(replace(problem, before=today))
     assert found.termination is Termination.GAP
     assert 0 < found.operations.sum() <= 6
-    dear = solve_switching(replace(problem, before=today, most=None, change=1e6))
+    dear = solve_switching(
+        replace(problem, before=today, rules=replace(problem.rules, max_changes=None, change_cost=1e6))
+    )
     assert dear.closed is not None
     assert (dear.closed == today).all()
 
@@ -247,7 +254,7 @@ def test_states_are_evaluated_in_pieces_so_that_the_limit_is_met(monkeypatch: py
 def test_names_what_it_cannot_do() -> None:
     problem = of_classes("baran33")
     with pytest.raises(OptionError, match=r"price of every period.*-1 operations"):
-        replace(problem, weights=np.zeros(4), most=-1)
+        replace(problem, weights=np.zeros(4), rules=replace(problem.rules, max_changes=-1))
     tight = tuple(replace(network, w_min=np.full(network.n_terminals, 0.99)) for network in problem.networks)
     found = solve_switching(replace(problem, networks=(*problem.networks[:2], tight[2], tight[3])))
     assert found.termination is Termination.INFEASIBLE
@@ -264,7 +271,7 @@ def test_prices_of_sources_count() -> None:
     states = all_topologies(network)
     values = np.stack(
         [
-            weight * PeriodSearch(each, SwitchingRules(problem.must_close, problem.must_open), cost).values(states)
+            weight * PeriodSearch(each, replace(problem.rules, max_changes=None), cost).values(states)
             for each, weight, cost in zip(problem.networks, problem.weights, problem.costs or (), strict=True)
         ]
     )

@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from openpoint.arrays import States
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.enumeration import combination, count_positions, topologies
 from openpoint.verify import reference
 from openpoint.verify.caps import caps
@@ -48,7 +49,7 @@ def bounds_of(network: Network, graph: Graph, price: float, value: float, goal: 
     w_max = [held.get(bus, Fraction(w)) for bus, w in enumerate(high)]
     w_min = [held.get(bus, Fraction(w)) for bus, w in enumerate(network.w_min.tolist())]
     quick = fixed_point(replace(data, w_min=w_min, w_max=w_max), graph, Fraction(goal))
-    problem = REFERENCE.Problem(problem_text(Question.of(network, change_cost=price)))
+    problem = REFERENCE.Problem(problem_text(Question.of(network, SwitchingRules.of(network, None, price))))
     problem.grid.w_min, problem.grid.w_max = ([math.floor(w * ONE) for w in some] for some in (w_min, w_max))
     problem.grid.l_max = [0 if math.isinf(l) else math.ceil(Fraction(l) * ONE) for l in network.l_max.tolist()]
     return REFERENCE.Bound(problem, problem.grid, ([0] * graph.n,) * 2, graph.sources), quick

@@ -177,7 +177,7 @@ def steps_of(task: YearTask) -> Steps:
 
 def changes_of(task: YearTask) -> tuple[int | None, float]:
     """The greatest number and the price of changes."""
-    return task.program.max_changes, task.program.change_cost_kw / task.network.s_base_kva
+    return task.program.rules.max_changes, task.program.rules.change_cost
 
 
 def written(task: YearTask, path: Path, groups: int = 6, gap: float = 1e-6) -> Path | None:
@@ -394,7 +394,7 @@ def test_the_reference_checker_accepts_a_year_and_refuses_more_than_is_proven(tm
     task = random_year(16)[0]
     path = written(task, tmp_path / "file", 12)
     assert path is not None
-    question = Question.of(task.network, steps=steps_of(task), change_cost=changes_of(task)[1])
+    question = Question.of(task.network, replace(task.program.rules, max_changes=None), steps=steps_of(task))
     head, lines = content(path, task.network)
     assert of_file(question, path) is None
     more = rewritten(path, head | {"bound": head["value"] * (1.0 + 1e-5)}, lines)

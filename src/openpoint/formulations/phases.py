@@ -25,7 +25,7 @@ from openpoint.grid.devices import at_positions, positions_of
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
-from openpoint.network.freedom import locks
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import Limits
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
 
@@ -208,9 +208,9 @@ def phases_question(
     network = Limits.given(limits).applied(build_network(grid))
     today = by_branch(network, network.closed)
     movable = by_branch(network, network.switchable) & ("topology" in free)
-    must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
-    choices = choices_of(network, must_close, must_open)
+    rules = SwitchingRules.locked(network, today, movable, locked_open, locked_closed)
+    choices = choices_of(network, rules.must_close, rules.must_open)
     if movable.any() or tuple(free) == ("topology",):
-        refuse_impossible(grid, network, choices, must_close)
+        refuse_impossible(grid, network, choices, rules.must_close)
     devices = phase_devices(grid, taps="taps" in free, capacitors="capacitors" in free)
     return PhasesQuestion(grid, network, devices, choices, Switching(today, max_changes, change_cost_kw), sought)

@@ -35,6 +35,7 @@ from openpoint.graph import bridges, components, forest
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import refuse_locked_meshes
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.solvers.modelling import cp
 
 
@@ -110,6 +111,12 @@ def contract(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools, must_
     state = np.where(closed, 1.0, 0.0)
     state[free] = np.nan
     return Choices(free, state, block[fr[free]], block[to[free]], block, int(block.max()) + 1, loop, cut_off)
+
+
+def choices_left(network: Network, rules: SwitchingRules) -> Choices:
+    """What rules leave to decide over the branches of a balanced network."""
+    ends = network.terminal_fr, network.terminal_to, network.source_terminal
+    return contract(network.n_terminals, *ends, rules.must_close, rules.must_open)
 
 
 def _loop(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools) -> tuple[int, ...]:

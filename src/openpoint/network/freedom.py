@@ -32,6 +32,7 @@ _NEEDED = {
     "generators": "a generator with p_min_kw, p_max_kw, q_min_kvar or q_max_kvar",
     "commitment": "a generator with limits and may_stop",
 }
+_ONE_WAY = "Lock it one way only; what is not switchable keeps its state, unless --switchable names it"
 
 
 def free_kinds(network: Network, every: Devices, named: Iterable[str] | None) -> tuple[str, ...]:
@@ -73,29 +74,6 @@ def without_idle(prices: OperatingCost, network: Network, every: Devices, free: 
     return replace(prices, idle=np.where(off_today(network, every), 0.0, prices.idle))
 
 
-def locks(
-    network: Network, closed: Bools, switchable: Bools, locked_open: Names, locked_closed: Names
-) -> tuple[Bools, Bools]:
-    """(B) branches that must be closed and that must be open, the fixed ones included.
-
-    Args:
-        closed, switchable: (B) today's state of the branches, and which may be switched.
-        locked_open, locked_closed: names of branches that are locked.
-
-    Raises:
-        InputError: a name that is no branch, or a branch that must be both.
-    """
-    must_close, must_open = closed & ~switchable, ~closed & ~switchable
-    wanted = ((locked_open, must_open, must_close, "closed"), (locked_closed, must_close, must_open, "open"))
-    for names, mine, other, word in wanted:
-        for name, e in zip(names, network.branch_numbers(list(names))):
-            if other[e]:
-                remedy = "Lock it one way only; what is not switchable keeps its state, unless --switchable names it"
-                raise InputError([Problem("branches", name, "", f"it must be {word} already", remedy)])
-            mine[e] = True
-    return must_close, must_open
-
-
 @dataclass(frozen=True, eq=False)
 class SwitchingRules:
     """Which states of the branches may be chosen, and what a change of today's costs.
@@ -116,6 +94,39 @@ class SwitchingRules:
         """Where only what is not switchable keeps its state."""
         fixed = ~network.switchable
         return cls(network.closed & fixed, ~network.closed & fixed, max_changes, change_cost)
+
+    @classmethod
+    def locked(
+        cls,
+        network: Network,
+        closed: Bools,
+        switchable: Bools,
+        locked_open: Names,
+        locked_closed: Names,
+        max_changes: int | None = None,
+        change_cost: float = 0.0,
+    ) -> Self:
+        """Where what is not switchable keeps its state, and what is locked has the state that is named.
+
+        Args:
+            closed, switchable: (B) today's state of the branches, and which may be switched.
+            locked_open, locked_closed: names of branches that are locked.
+
+        Raises:
+            InputError: a name that is no branch, or a branch that must be both.
+        """
+        must_close, must_open = closed & ~switchable, ~closed & ~switchable
+        wanted = ((locked_open, must_open, must_close, "closed"), (locked_closed, must_close, must_open, "open"))
+        for names, mine, other, word in wanted:
+            for name, e in zip(names, network.branch_numbers(list(names))):
+                if other[e]:
+                    raise InputError([Problem("branches", name, "", f"it must be {word} already", _ONE_WAY)])
+                mine[e] = True
+        return cls(must_close, must_open, max_changes, change_cost)
+
+    def without(self, dropped: Bools) -> Self:
+        """Where these branches (E) are open, whatever else is said of them."""
+        return replace(self, must_close=self.must_close & ~dropped, must_open=self.must_open | dropped)
 
     def contradict(self, network: Network) -> bool:
         """Whether a branch must be both, or must close a loop by itself."""

@@ -28,6 +28,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
+from openpoint.network.freedom import SwitchingRules
 from openpoint.solvers.base import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.deadline import Deadline
@@ -99,11 +100,11 @@ class DropTrees:
     """The trees of a network by their sum of lossless drops, least first as far as it is known.
 
     Args:
-        network: whose buses only consume, with ratios of 1. must_close, must_open: (E) branches whose state is given.
+        network: whose buses only consume, with ratios of 1. rules: the locks.
     """
 
-    def __init__(self, network: Network, must_close: Bools, must_open: Bools) -> None:
-        self.network, self.lone, self.usable = network, must_close, ~must_open
+    def __init__(self, network: Network, rules: SwitchingRules) -> None:
+        self.network, self.lone, self.usable = network, rules.must_close, ~rules.must_open
         self.sources = set(network.source_terminal.tolist())
         self.r, self.x = 2.0 * network.r, 2.0 * network.x
         self.load = np.stack([np.ones(network.n_terminals), network.s_power.real, network.s_power.imag], axis=1)

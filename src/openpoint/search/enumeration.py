@@ -23,6 +23,7 @@ from openpoint.graph import components, forest
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.search.kernel.forest import close_bridges, find
 
@@ -122,43 +123,34 @@ def walk_on(walk: Walk, out: Indices) -> int:
     return written
 
 
-def topologies(
-    network: Network,
-    *,
-    locked_closed: Bools | None = None,
-    locked_open: Bools | None = None,
-    chunk: int = 4096,
-) -> Iterator[Bools]:
+def topologies(network: Network, rules: SwitchingRules | None = None, *, chunk: int = 4096) -> Iterator[Bools]:
     """All radial topologies, each once, in chunks of (K, E) states of the branches, K <= chunk.
 
     Args:
         network: a balanced network.
-        locked_closed, locked_open: (E) branches that keep their state; default: those that are not switchable.
+        rules: whose locks are kept; default: what is not switchable keeps its state.
         chunk: topologies in a chunk.
 
     Raises:
         OptionError: a branch locked both ways, or several phases.
     """
-    return _chunks(network, *_choice(network, locked_closed, locked_open), chunk)
+    return _chunks(network, *_choice(network, rules), chunk)
 
 
-def count_topologies(network: Network, *, locked_closed: Bools | None = None, locked_open: Bools | None = None) -> int:
+def count_topologies(network: Network, rules: SwitchingRules | None = None) -> int:
     """How many radial topologies there are, exactly, by Kirchhoff's theorem; arguments as in `topologies`."""
-    return _count(network, *_choice(network, locked_closed, locked_open))
+    return _count(network, *_choice(network, rules))
 
 
-def _choice(network: Network, locked_closed: Bools | None, locked_open: Bools | None) -> tuple[Bools, Bools]:
+def _choice(network: Network, rules: SwitchingRules | None) -> tuple[Bools, Bools]:
     """(E) branches that must be closed, and branches that may be."""
     if not network.is_balanced:
         raise OptionError(f"topologies are enumerated on balanced grids; {HAS_PHASES}")
-    must = ~network.switchable & network.closed if locked_closed is None else np.asarray(locked_closed, dtype=np.bool_)
-    never = ~network.switchable & ~network.closed if locked_open is None else np.asarray(locked_open, dtype=np.bool_)
-    if must.shape != (network.n_conductors,) or never.shape != (network.n_conductors,):
-        raise OptionError(f"locked_closed and locked_open have one entry a branch ({network.n_conductors})")
-    if (must & never).any():
-        names = ", ".join(network.branch_names[e] for e in network.conductor_branch[must & never][:5])
+    rules = SwitchingRules.of(network) if rules is None else rules
+    if (both := rules.must_close & rules.must_open).any():
+        names = ", ".join(network.branch_names[e] for e in network.conductor_branch[both][:5])
         raise OptionError(f"locked both open and closed: {names}")
-    return must, ~never
+    return rules.must_close, ~rules.must_open
 
 
 def _ends(network: Network, may: Bools) -> tuple[Indices, Indices, int]:
@@ -318,10 +310,8 @@ def count_positions(devices: Devices) -> int:
 
 def best_operating_state(
     evaluator: StateEvaluator,
+    rules: SwitchingRules | None = None,
     *,
-    locked_closed: Bools | None = None,
-    locked_open: Bools | None = None,
-    max_changes: int | None = None,
     limit: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Enumerated:
@@ -329,8 +319,7 @@ def best_operating_state(
 
     Args:
         evaluator: the grid, its devices, costs and limits.
-        locked_closed, locked_open: (E) branches that keep their state; default: those that are not switchable.
-        max_changes: most branches whose state may differ from today's.
+        rules: whose locks and limit of changes are kept; default: what is not switchable keeps its state.
         limit: refuse to start when there are more states than this.
         stop: called regularly; True ends the enumeration.
 
@@ -339,7 +328,7 @@ def best_operating_state(
     """
     network, devices = evaluator.network, evaluator.devices
     combinations = count_positions(devices)
-    trees = count_topologies(network, locked_closed=locked_closed, locked_open=locked_open)
+    trees = count_topologies(network, rules)
     if limit is not None and trees * combinations > limit:
         raise OptionError(
             f"there are {trees:,} radial topologies with {combinations:,} combinations of positions each, more than "
@@ -347,11 +336,11 @@ def best_operating_state(
         )
     best: OperatingState | None = None
     count, complete = 0, True
-    for closed in topologies(network, locked_closed=locked_closed, locked_open=locked_open):
+    for closed in topologies(network, rules):
         if not complete:
             break
-        if max_changes is not None:
-            closed = closed[(closed != network.closed).sum(axis=1) <= max_changes]
+        if rules is not None and rules.max_changes is not None:
+            closed = closed[(closed != network.closed).sum(axis=1) <= rules.max_changes]
         for begin in range(0, len(closed) * combinations, AT_ONCE):
             if stop():
                 complete = False

@@ -148,8 +148,8 @@ def _differences(asked: Question, found: Question, *, plain: bool = False) -> It
         pairs.append(("--minimize", f"the question of {studies[0]}", f"that of {studies[1]}"))
     pairs += [("limits", *_limits(one.limits, other.limits, name)) for name in vars(one.limits)]
     for option, mine, theirs in (
-        (OPTION["locked_open"], asked.must_open, found.must_open),
-        (OPTION["locked_closed"], asked.must_close, found.must_close),
+        (OPTION["locked_open"], asked.rules.must_open, found.rules.must_open),
+        (OPTION["locked_closed"], asked.rules.must_close, found.rules.must_close),
     ):
         names = asked.net.branch_names
         pairs.append((option, _names(names, mine & ~theirs), _names(names, theirs & ~mine)))

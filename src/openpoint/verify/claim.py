@@ -75,7 +75,7 @@ class Claim:
         self.devices = devices
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.w_min, self.w_max, self.l_max = question.w_min, question.w_max, question.l_max
-        self.price, self.most = question.change_cost, question.max_changes
+        self.price, self.most = question.rules.change_cost, question.rules.max_changes
         # The output of a generator at the bus of a source changes no loss.
         counts = ~np.isin(net.generator_terminal, net.source_terminal)
         counts[self.objective.alone(net, NO_DEVICES)] = True
@@ -87,7 +87,9 @@ class Claim:
             set(np.flatnonzero(~net.closed).tolist()),
             math.inf if self.most is None else (self.most - self.unavoidable) / 2,
         )
-        self.locked = [np.flatnonzero(locked).tolist() for locked in (question.must_open, question.must_close)]
+        self.locked = [
+            np.flatnonzero(locked).tolist() for locked in (question.rules.must_open, question.rules.must_close)
+        ]
         self._read_best(head)
         self.lost = self._known_loss(head.voltage_loss)
 

@@ -25,7 +25,7 @@ from openpoint.grid.today import as_asked, with_outputs_as_given
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import criterion_costs, weighted
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply, no_devices
-from openpoint.network.freedom import free_kinds, freed, locks, without_idle
+from openpoint.network.freedom import SwitchingRules, free_kinds, freed, without_idle
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import open_held_meshes
 from openpoint.verify.asked import Asked, Between, FuturesTable, measure_of, risk_of
@@ -46,8 +46,7 @@ class Question:
         devices: those that matter among what may be set; the others stay. stay: those of the grid that do, with names
             and positions as the grid counts them.
         objective: what is minimised but for changes, and limits of supply, wider by the tolerance.
-        must_close, must_open: (E) branches whose state is given. max_changes: most branches in another state than
-            today's. change_cost: cost of each.
+        rules: of switching.
         futures, steps: where demands are many. asked: the words; None where there were none.
         free: what may move, of `openpoint.network.freedom.FREE`; of `reconfigure` nothing is named.
         held: in words which outputs are held as today. unsupplied: whether the grid has limits of the power of sources
@@ -59,10 +58,7 @@ class Question:
     devices: Devices
     stay: tuple[tuple[str, int], ...]
     objective: Objective
-    must_close: Bools
-    must_open: Bools
-    max_changes: int | None = None
-    change_cost: float = 0.0
+    rules: SwitchingRules
     futures: Futures | None = None
     steps: Steps | None = None
     asked: Asked | None = None
@@ -74,31 +70,26 @@ class Question:
     def of(
         cls,
         net: Network,
+        rules: SwitchingRules | None = None,
         *,
         devices: Devices | None = None,
         cost: OperatingCost | None = None,
         supply: SupplyLimits | None = None,
-        locks: tuple[Bools, Bools] | None = None,
-        max_changes: int | None = None,
-        change_cost: float = 0.0,
         futures: Futures | None = None,
         steps: Steps | None = None,
     ) -> Question:
         """The question about a network as it is, with the same arguments as a search; limits are widened here."""
         plain, free = least_losses(net), no_devices() if devices is None else devices
-        must_close, must_open = locks or (net.closed & ~net.switchable, ~net.closed & ~net.switchable)
+        rules = SwitchingRules.of(net) if rules is None else rules
         supply = plain.supply if supply is None else supply
-        change = change_cost + (0.0 if cost is None else cost.change)
+        change = rules.change_cost + (0.0 if cost is None else cost.change)
         return cls(
             net=net,
             dropped=np.zeros(net.n_conductors, dtype=np.bool_),
-            devices=free.only(mattering(net, free, must_open, supply)),
+            devices=free.only(mattering(net, free, rules.must_open, supply)),
             stay=(),
             objective=Objective(replace(cost or plain.cost, change=0.0), widened(supply)),
-            must_close=must_close,
-            must_open=must_open,
-            max_changes=max_changes,
-            change_cost=change,
+            rules=replace(rules, change_cost=change),
             futures=futures,
             steps=steps,
         )
@@ -178,14 +169,14 @@ def _of_reconfigure(network: Network, asked: Asked) -> Question:
     if asked.free is not None:
         raise OptionError("what is free is asked together with what is minimised")
     stations = open_held_meshes(network)
-    must_close, must_open = locks(network, network.closed, network.switchable, asked.locked_open, asked.locked_closed)
-    found = Question.of(
-        stations.opened,
-        locks=(must_close & ~stations.dropped, must_open | stations.dropped),
-        max_changes=asked.max_changes,
-        change_cost=asked.change_cost_kw / network.s_base_kva,
-    )
-    return replace(found, dropped=stations.dropped)
+    rules = _rules(network, network.switchable, asked).without(stations.dropped)
+    return replace(Question.of(stations.opened, rules), dropped=stations.dropped)
+
+
+def _rules(network: Network, switchable: Bools, asked: Asked) -> SwitchingRules:
+    """The rules of switching that are asked for."""
+    asked_for = asked.locked_open, asked.locked_closed, asked.max_changes, asked.change_cost_kw / network.s_base_kva
+    return SwitchingRules.locked(network, network.closed, switchable, *asked_for)
 
 
 def _of_dispatch(grid: Grid, network: Network, every: Devices, asked: Asked, weights: Mapping[str, float]) -> Question:
@@ -199,18 +190,11 @@ def _of_dispatch(grid: Grid, network: Network, every: Devices, asked: Asked, wei
     moving = network.source_terminal[devices.place[devices.of(DeviceKind.VOLTAGE)]]
     stations = open_held_meshes(network, moving)
     switchable = network.switchable & ("topology" in free)
-    must_close, must_open = locks(network, network.closed, switchable, asked.locked_open, asked.locked_closed)
     cost = weighted(criterion_costs(stations, prices), weights)
     if cost.deviation:
         raise OptionError("certificates do not cover the deviation of voltages")
-    found = Question.of(
-        stations.opened,
-        devices=devices,
-        cost=cost,
-        supply=supply,
-        locks=(must_close & ~stations.dropped, must_open | stations.dropped),
-        max_changes=asked.max_changes,
-    )
+    rules = _rules(network, switchable, asked).without(stations.dropped)
+    found = Question.of(stations.opened, rules, devices=devices, cost=cost, supply=supply)
     return replace(found, dropped=stations.dropped, free=free, held=_held(as_it_is, network, free))
 
 
@@ -281,8 +265,8 @@ def _problem(question: Question) -> dict[str, Any]:
         "format": FORMAT,
         "s_base_kva": question.net.s_base_kva,
         "asked": words,
-        "max_changes": question.max_changes,
-        "change_cost": question.change_cost,
+        "max_changes": question.rules.max_changes,
+        "change_cost": question.rules.change_cost,
         "loss": cost.loss,
         "move": cost.move,
         "buses": _buses(question),
@@ -315,7 +299,7 @@ def _branches(question: Question) -> dict[str, Any]:
     net, names = question.net, question.net.bus_names
     z, y = net.z.diagonal(), net.y_shunt.diagonal()
     ohm = net.v_base_kv[net.terminal_to] ** 2 * 1000.0 / net.s_base_kva
-    locks = zip(question.must_close.tolist(), question.must_open.tolist(), strict=True)
+    locks = zip(question.rules.must_close.tolist(), question.rules.must_open.tolist(), strict=True)
     ends = (net.y_open_fr.real, net.y_open_fr.imag, net.y_open_to.real, net.y_open_to.imag)
     found: dict[str, Any] = (
         {"name": net.branch_names, "from": [names[k] for k in net.terminal_fr]}

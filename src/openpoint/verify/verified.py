@@ -125,7 +125,7 @@ def limits_in_words(question: Question, *, outputs: bool) -> list[str]:
     limits += [question.held] if question.held else []
     limits += ["outputs within their ranges"] if outputs else []
     limits += ["lines open at the ends that the grid names"] if net.hangs.any() else []
-    return limits + ([] if question.max_changes is None else [f"at most {question.max_changes} changes"])
+    return limits + ([] if (most := question.rules.max_changes) is None else [f"at most {most} changes"])
 
 
 def _of_grid(limits: Limits, question: Question) -> Iterator[str]:

@@ -77,7 +77,7 @@ def test_a_question_asked_otherwise_is_the_one_stated_anew() -> None:
         limits=Limits(v_min_pu=0.97, v_max_pu=1.05), minimize="balance", at_most={"moves": 1, "changes": 2}
     )
     again, anew = study.asked_otherwise(first, other), question_of(ring(), other)
-    assert (again.weights, again.most, again.max_changes) == (anew.weights, anew.most, anew.max_changes)
+    assert (again.weights, again.most, again.rules.max_changes) == (anew.weights, anew.most, anew.rules.max_changes)
     for name in ("w_min", "w_max", "l_max"):
         assert vars(again.network)[name].tolist() == vars(anew.network)[name].tolist()
 

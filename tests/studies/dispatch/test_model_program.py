@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
@@ -25,11 +26,8 @@ FIXED = ("banks", "voltages", "taps", "fixed units", "limits", "ratings", "price
 
 
 def program_of(grid: DeviceGrid, max_changes: int | None = None) -> DispatchProgram:
-    net = grid.network
-    locked = ~net.switchable
-    return DispatchProgram(
-        net, grid.devices, grid.cost, grid.supply, locked & net.closed, locked & ~net.closed, max_changes
-    )
+    rules = SwitchingRules.of(grid.network, max_changes)
+    return DispatchProgram(grid.network, grid.devices, grid.cost, grid.supply, rules)
 
 
 def radial(grid: DeviceGrid) -> bool:
@@ -91,7 +89,7 @@ def test_outputs_that_miss_a_limit_are_mended_on_the_exact_flow() -> None:
 def test_every_method_finds_the_best_of_all_states(seed: int, method: Benders | ExtensiveForm) -> None:
     grid = random_device_grid(seed, FIXED, 2000)
     most = (None, 2)[seed % 2]
-    found, best = method.solve(program_of(grid, most)), best_operating_state(grid.evaluator, max_changes=most).best
+    found, best = method.solve(program_of(grid, most)), best_operating_state(grid.evaluator, most).best
     if best is None or best.violation > 0.0:
         assert found.termination is Termination.INFEASIBLE
         return

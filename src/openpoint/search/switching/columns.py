@@ -72,7 +72,12 @@ class ColumnGeneration:
         unit = max(float(np.median(known.values.min(axis=1))), 1e-9 * most)
         lost = 0.5 * (known.upper - lower) if math.isfinite(known.upper) else most
         self._relaxation = Relaxation(
-            p.periods, reference, before=p.before, change=p.change, unit=unit, excess=max(lost, gap * unit)
+            p.periods,
+            reference,
+            before=p.before,
+            change=p.rules.change_cost,
+            unit=unit,
+            excess=max(lost, gap * unit),
         )
         self._joined: list[set[int]] = [set() for _ in range(p.periods)]
         still = (reference if p.before is None else p.before)[None]
@@ -297,7 +302,7 @@ class ExchangeOnce:
         known, p = self.known, self.known.problem
         if not math.isfinite(known.upper):
             return None
-        dearer = EXCHANGE * p.change
+        dearer = EXCHANGE * p.rules.change_cost
         if dearer > 0.0 and not self._without(known.target(self.gap)):
             return None
         for s in sorted(periods, key=self._least_known):  # what has most states first

@@ -292,18 +292,14 @@ class SwitchingProblem:
     Attributes:
         networks: (T) the grid with the loads and limits of each period. weights: (T) price of a period's value, > 0:
             hours, or hours times a price. costs: (T) what a period's value is, None = its loss; per unit.
-        must_close, must_open: (E) branches whose state is given.
+        rules: the locks; its limit and its cost are those of switch operations.
         before: (E) state before the first period, from which its operations count; None: the first period is free.
-        change: cost of an operation. most: operations, None = any number.
     """
 
     networks: tuple[Network, ...]
     weights: Floats
-    must_close: Bools
-    must_open: Bools
+    rules: SwitchingRules
     before: Bools | None = None
-    change: float = 0.0
-    most: int | None = None
     costs: tuple[OperatingCost, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -312,10 +308,11 @@ class SwitchingProblem:
             faults.append("there are no periods")
         if not np.all((self.weights > 0.0) & np.isfinite(self.weights)):
             faults.append("the price of every period must be above 0, or what is lost in it has no least value")
-        if self.most is not None and self.most < 0:
-            faults.append(f"{self.most} operations at most; give 0 or more")
-        if not 0.0 <= self.change < math.inf:
-            faults.append(f"an operation costs {self.change:g}; give 0 or more")
+        most, price = self.rules.max_changes, self.rules.change_cost
+        if most is not None and most < 0:
+            faults.append(f"{most} operations at most; give 0 or more")
+        if not 0.0 <= price < math.inf:
+            faults.append(f"an operation costs {price:g}; give 0 or more")
         if faults:
             raise OptionError("; ".join(faults))
 
@@ -405,15 +402,14 @@ class SinglePeriods:
         Raises:
             OptionError: as of `PeriodSearch`.
         """
-        networks, most = problem.networks, None
-        if problem.before is not None:
-            networks, most = tuple(replace(network, closed=problem.before) for network in networks), problem.most
+        networks, rules = problem.networks, replace(problem.rules, change_cost=0.0)
+        if problem.before is None:
+            rules = replace(rules, max_changes=None)
+        else:
+            networks = tuple(replace(network, closed=problem.before) for network in networks)
         costs = problem.costs or (None,) * problem.periods
-        self._problem = problem
-        self._searches = [
-            PeriodSearch(network, SwitchingRules(problem.must_close, problem.must_open, most), cost)
-            for network, cost in zip(networks, costs, strict=True)
-        ]
+        self._problem, self._rules = problem, rules
+        self._searches = [PeriodSearch(network, rules, cost) for network, cost in zip(networks, costs, strict=True)]
 
     @property
     def greatest(self) -> float:
@@ -425,7 +421,7 @@ class SinglePeriods:
         p, (t, _) = self._problem, run
         found = search_topologies(
             self._searches[t].network,
-            SwitchingRules(p.must_close, p.must_open, None if p.before is None else p.most),
+            self._rules,
             gap=SHARE * gap,
             cost=None if p.costs is None else p.costs[t],
             starts=starts[-1:] if len(starts) else None,

@@ -141,8 +141,9 @@ class _Run:
         columns = ColumnGeneration(known, self.lower, self.gap, self.deadline.over)
         # Radial states have as many closed branches as each other, so that operations between them are even numbers.
         odd = 0 if p.before is None else int(p.before.sum() + known.states[0].sum()) % 2
-        whole = Restriction(() if p.most is None else ((0, p.periods, p.most - (p.most - odd) % 2),))
-        nothing = Multipliers(np.zeros((p.periods, len(p.must_close))), {})
+        most = p.rules.max_changes
+        whole = Restriction(() if most is None else ((0, p.periods, most - (most - odd) % 2),))
+        nothing = Multipliers(np.zeros((p.periods, p.networks[0].n_conductors)), {})
         queue, number = Queue[_Node](), 1
         queue.push(self.lower, _Node(whole, nothing))
         before = self.nodes

@@ -12,7 +12,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.compiled.jit import compiled
-from openpoint.formulations.radiality import contract
+from openpoint.formulations.radiality import choices_left
 from openpoint.graph import components, forest
 from openpoint.search.exchange.pairs import exchanges
 from openpoint.search.switching.problem import Periods, SwitchingProblem
@@ -126,8 +126,7 @@ class KnownStates:
     def __init__(self, problem: SwitchingProblem, periods: Periods) -> None:
         self.problem, self.periods = problem, periods
         first = problem.networks[0]
-        ends = first.terminal_fr, first.terminal_to, first.source_terminal
-        self._choices = contract(first.n_terminals, *ends, problem.must_close, problem.must_open)
+        self._choices = choices_left(first, problem.rules)
         self.states = np.zeros((0, first.n_conductors), dtype=np.bool_)
         self.values = np.zeros((problem.periods, 0))
         self.exact = np.zeros((problem.periods, 0), dtype=np.bool_)
@@ -186,8 +185,8 @@ class KnownStates:
 
     def _allowed(self, states: Bools, values: Floats) -> Floats:
         p = self.problem
-        if p.before is not None and p.most is not None:
-            values = np.where((states != p.before).sum(axis=1) > p.most, math.inf, values)
+        if p.before is not None and p.rules.max_changes is not None:
+            values = np.where((states != p.before).sum(axis=1) > p.rules.max_changes, math.inf, values)
         return values
 
     def descended(
@@ -215,7 +214,7 @@ class KnownStates:
     def greatest(self) -> float:
         """No plan that keeps the limits costs more."""
         p = self.problem
-        return self.periods.greatest + p.change * len(p.must_close) * p.periods
+        return self.periods.greatest + p.rules.change_cost * p.networks[0].n_conductors * p.periods
 
     def target(self, gap: float) -> float:
         """The bound at which the gap is closed."""
@@ -228,7 +227,7 @@ class KnownStates:
         numbers[net.source_terminal] = net.source_terminal[0]
         ends = numbers[net.terminal_fr[state]], numbers[net.terminal_to[state]]
         joined = len(np.unique(components(net.n_terminals, *ends)[numbers])) == 1
-        given = not (p.must_close & ~state).any() and not (p.must_open & state).any()
+        given = not (p.rules.must_close & ~state).any() and not (p.rules.must_open & state).any()
         if given and joined and forest(net.n_terminals, *ends).all():
             self.add([state])
 
@@ -254,7 +253,9 @@ class KnownStates:
         p, rows = self.problem, np.flatnonzero(some)
         values, states = values[:, rows], self.states[rows]
         while True:
-            value, chosen = best_plan(states, values, before=p.before, change=p.change, most=p.most)
+            value, chosen = best_plan(
+                states, values, before=p.before, change=p.rules.change_cost, most=p.rules.max_changes
+            )
             if chosen is None or not value < self.upper:
                 return False
             again = False

@@ -107,7 +107,7 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
     broken = _broken(grid, question, shown)
     after = shown.point if kept else None
     names = states.open_names(network, closed)
-    most = {**question.most, **({} if question.max_changes is None else {"changes": float(question.max_changes)})}
+    most = {**question.most, **({} if (n := question.rules.max_changes) is None else {"changes": float(n)})}
     voltages = voltage_keys(network, before.point, after)
     range_pu = voltages["v_min_pu"], voltages["v_max_pu"]
     return DispatchResult(

@@ -48,7 +48,7 @@ class Question:
         devices: those that are free. supply: limits of sources and generators.
         costs: the operating cost that each criterion is. weights: of those that are minimised, above 0.
         most: the most that a criterion may be, but for changes.
-        must_close, must_open: (E) branches whose state is given. max_changes: most switches whose state may change.
+        rules: the locks, and the most switches whose state may change; what a change costs is in the costs.
         free: what is free, of `openpoint.network.freedom.FREE`. asked: the question in words.
     """
 
@@ -58,9 +58,7 @@ class Question:
     costs: Mapping[str, OperatingCost]
     weights: Mapping[str, float]
     most: Mapping[str, float]
-    must_close: Bools
-    must_open: Bools
-    max_changes: int | None
+    rules: SwitchingRules
     free: tuple[str, ...]
     asked: Asked | None = None
 
@@ -83,9 +81,7 @@ class Question:
             self.devices,
             self.cost,
             self.supply,
-            self.must_close,
-            self.must_open,
-            self.max_changes,
+            self.rules,
             criterion_bounds=self.criterion_bounds,
         )
 
@@ -136,7 +132,7 @@ class Question:
             return self._by_drops(self.drops, search.least_gap, log, deadline)
         found = search_topologies(
             self.network,
-            SwitchingRules(self.must_close, self.must_open, self.max_changes),
+            self.rules,
             gap=search.gap,
             deadline=deadline,
             progress=log.on_progress,
@@ -181,7 +177,7 @@ class Question:
         plain = np.all(net.tap == 1.0) and np.all(net.r >= 0.0) and np.all(net.x >= 0.0)
         if not (alone and plain and radial.consumes_p and radial.consumes_q):
             return None
-        return DropTrees(net, self.must_close, self.must_open)
+        return DropTrees(net, self.rules)
 
     def _by_drops(self, trees: DropTrees, gap: float, log: Log, deadline: Deadline) -> Found:
         """The least deviation by the bound of drops: its trees and those of a descent, each by exact power flow."""
@@ -193,7 +189,7 @@ class Question:
             lower = max(lower, price * (len(net.inner) * (1.0 - most) + bound))
             state = self.state(closed, self.devices.today, net.generator_s)
             changes = int((closed != net.closed).sum())
-            if self.max_changes is None or changes <= self.max_changes:
+            if self.rules.max_changes is None or changes <= self.rules.max_changes:
                 best = state if best is None else min(best, state, key=lambda each: (each.violation, each.value))
             found = self.found(Termination.GAP, best, lower, (), deadline.passed() - began)
             log.step(found.seconds, found.lower_bound, found.upper_bound)
@@ -212,8 +208,8 @@ class Question:
         """
         return build_model(
             self.network,
-            SwitchingRules(self.must_close, self.must_open, self.max_changes, self.cost.change),
-            devices=self.devices.only(free_devices(self.network, self.devices, self.must_open, self.supply)),
+            replace(self.rules, change_cost=self.cost.change),
+            devices=self.devices.only(free_devices(self.network, self.devices, self.rules.must_open, self.supply)),
             objective=objective_of(self.network, self.cost, self.supply),
         )
 
@@ -229,14 +225,7 @@ class Question:
                 "generators out of what is free"
             )
         began = deadline.passed()
-        end = best_operating_state(
-            self.evaluator,
-            locked_closed=self.must_close,
-            locked_open=self.must_open,
-            max_changes=self.max_changes,
-            limit=most,
-            stop=deadline.over,
-        )
+        end = best_operating_state(self.evaluator, self.rules, limit=most, stop=deadline.over)
         why = Termination.OPTIMAL if end.complete else deadline.why
         found = self.found(why, end.best, math.inf if end.complete else -math.inf, (), deadline.passed() - began)
         if end.complete and found.best is None:
@@ -250,8 +239,7 @@ class Question:
     @property
     def states(self) -> int:
         """Number of radial topologies times number of positions of all devices."""
-        locks = {"locked_closed": self.must_close, "locked_open": self.must_open}
-        return count_topologies(self.network, **locks) * count_positions(self.devices)
+        return count_topologies(self.network, self.rules) * count_positions(self.devices)
 
     def found(
         self, why: Termination, state: OperatingState | None, lower: float, log: tuple[Iteration, ...], seconds: float

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from openpoint.arguments import names_of
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import contract, refuse_impossible
+from openpoint.formulations.radiality import choices_left, refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import criterion_costs
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply
-from openpoint.network.freedom import free_kinds, freed, locks, without_idle
+from openpoint.network.freedom import SwitchingRules, free_kinds, freed, without_idle
 from openpoint.network.limits import Limits
 from openpoint.network.operating_cost import OperatingCost
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
@@ -51,10 +51,9 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
     stations = _with_stations(network, devices)
     refuse_shared_taps(stations, devices, "Leave taps out of what is free (--free)")
     switchable = network.switchable & ("topology" in free)
-    must_close, must_open = locks(network, network.closed, switchable, options.locked_open, options.locked_closed)
-    must_close, must_open = must_close & ~stations.dropped, must_open | stations.dropped
-    ends = network.terminal_fr, network.terminal_to, network.source_terminal
-    refuse_impossible(grid, network, contract(network.n_terminals, *ends, must_close, must_open), must_close)
+    named = options.locked_open, options.locked_closed, options.most_changes
+    rules = SwitchingRules.locked(network, network.closed, switchable, *named).without(stations.dropped)
+    refuse_impossible(grid, network, choices_left(network, rules), rules.must_close)
     _LOG.info("built the network with its devices and limits")
     return Question(
         stations=stations,
@@ -63,9 +62,7 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
         costs=criterion_costs(stations, prices),
         weights=options.weights,
         most=_most(options),
-        must_close=must_close,
-        must_open=must_open,
-        max_changes=options.most_changes,
+        rules=rules,
         free=free,
         asked=_asked(options, free),
     )
@@ -90,7 +87,7 @@ def asked_otherwise(question: Question, options: DispatchOptions) -> Question:
         stations=_with_stations(Limits.given(options.limits).applied(question.stations.whole), question.devices),
         weights=options.weights,
         most=_most(options),
-        max_changes=options.most_changes,
+        rules=replace(question.rules, max_changes=options.most_changes),
         asked=_asked(options, question.free),
     )
 

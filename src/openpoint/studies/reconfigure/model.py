@@ -17,7 +17,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import Choices, Switching, contract, radiality
+from openpoint.formulations.radiality import Choices, Switching, choices_left, radiality
 from openpoint.network import Network
 from openpoint.network.freedom import SwitchingRules
 from openpoint.search.dispatch import Cone, Threshold
@@ -67,9 +67,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
 
     Attributes:
         network: the grid with the limits to keep.
-        must_close, must_open: (E) branches whose state is given.
-        max_changes: most branches whose state may differ from today's; None = any number.
-        change_cost_kw: cost of a change, in kW of loss.
+        rules: of switching.
         futures: demands that may come to be, a realisation the (2N) active and reactive constant power per unit; None =
             today's alone.
         risk: of the losses in the futures.
@@ -78,10 +76,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
     """
 
     network: Network
-    must_close: Bools
-    must_open: Bools
-    max_changes: int | None = None
-    change_cost_kw: float = 0.0
+    rules: SwitchingRules
     futures: Finite | None = None
     risk: Risk = field(default_factory=Expectation)
     limits_share: float = 1.0
@@ -104,13 +99,8 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
     @cached_property
     def switching(self) -> Switching:
         """Number and cost of changes."""
-        return Switching(self.network.closed, self.max_changes, self.change_cost_kw)
-
-    @cached_property
-    def rules(self) -> SwitchingRules:
-        """The locks, and the limit and the cost of changes per unit."""
-        cost = self.change_cost_kw / self.network.s_base_kva
-        return SwitchingRules(self.must_close, self.must_open, self.max_changes, cost)
+        cost_kw = self.rules.change_cost * self.network.s_base_kva
+        return Switching(self.network.closed, self.rules.max_changes, cost_kw)
 
     @cached_property
     def ac(self) -> AcEvaluator:
@@ -140,11 +130,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
         Raises:
             OptionError: many futures, or a grid that the bound of topology search is not valid for.
         """
-        net = self.one_demand
-        return build_model(
-            net,
-            self.rules,
-        )
+        return build_model(self.one_demand, self.rules)
 
     @cached_property
     def futures_model(self) -> FuturesModel:
@@ -165,10 +151,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
     @cached_property
     def choices(self) -> Choices:
         """What is left to decide."""
-        net = self.network
-        return contract(
-            net.n_terminals, net.terminal_fr, net.terminal_to, net.source_terminal, self.must_close, self.must_open
-        )
+        return choices_left(self.network, self.rules)
 
     # The model
 
@@ -365,14 +348,14 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
         Raises:
             OptionError: more topologies than `most`, generators to dispatch, or regret.
         """
-        net, locks = self.network, {"locked_closed": self.must_close, "locked_open": self.must_open}
+        net = self.network
         if len(net.generator_names):
             raise OptionError(
                 "Enumeration cannot dispatch generators; use TopologySearch, or clear their limits to fix them"
             )
         if isinstance(self.risk, Regret):
             raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
-        count = count_topologies(net, **locks)
+        count = count_topologies(net, self.rules)
         if count > most:
             raise OptionError(
                 f"{count:,} radial topologies are too many to enumerate (most {most:,}); use "
@@ -380,7 +363,7 @@ class RadialProgram(PlainProgram[RadialChoice, "DistFlow"]):
             )
         began = deadline.passed()
         today = first_trees(self.choices, net)[0]  # tried first, should the time be up
-        chunks = chain([today[None, :]], topologies(net, **locks, chunk=self.ac.chunk))
+        chunks = chain([today[None, :]], topologies(net, self.rules, chunk=self.ac.chunk))
         best, value, least, tried = self.ac.best_of(chunks, deadline.over)
         closed = least if best is None else best
         shown = None if closed is None else closed.astype(float)

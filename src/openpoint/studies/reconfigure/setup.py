@@ -10,7 +10,7 @@ from openpoint.formulations.radiality import refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
-from openpoint.network.freedom import locks
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.studies.reconfigure.model import RadialProgram
@@ -32,9 +32,9 @@ def radial_program(grid: Grid, options: OpenPoints) -> tuple[RadialProgram, Stat
     if not network.is_balanced:
         raise OptionError(f"this works on balanced grids (phases '1'); {HAS_PHASES}")
     stations = open_held_meshes(Limits.given(options.limits).applied(network))
-    whole, opened, dropped = stations.whole, stations.opened, stations.dropped
-    must_close, must_open = locks(whole, whole.closed, whole.switchable, options.locked_open, options.locked_closed)
-    must_close, must_open = must_close & ~dropped, must_open | dropped
+    whole, opened, price = stations.whole, stations.opened, options.change_cost_kw / network.s_base_kva
+    named = options.locked_open, options.locked_closed, options.max_changes, price
+    rules = SwitchingRules.locked(whole, whole.closed, whole.switchable, *named).without(stations.dropped)
     asked = Asked(
         limits=Limits.given(options.limits),
         locked_open=names_of(options.locked_open, "locked_open"),
@@ -42,7 +42,7 @@ def radial_program(grid: Grid, options: OpenPoints) -> tuple[RadialProgram, Stat
         max_changes=None if options.max_changes is None else int(options.max_changes),
         change_cost_kw=float(options.change_cost_kw),
     )
-    program = RadialProgram(opened, must_close, must_open, options.max_changes, options.change_cost_kw, asked=asked)
-    refuse_impossible(grid, opened, program.choices, must_close)
+    program = RadialProgram(opened, rules, asked=asked)
+    refuse_impossible(grid, opened, program.choices, rules.must_close)
     _LOG.info("built the network with its limits")
     return program, stations

@@ -8,6 +8,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.network.day import HourRecourse
 from openpoint.network.devices import no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.search.enumeration import topologies
 from openpoint.search.switching.states import best_plan
@@ -32,18 +33,16 @@ def random_day(seed: int, kind: tuple[str, ...], prices: int) -> DayQuestion:
     hours = rng.uniform(0.5, 2.0, PERIODS)
     bare, day = day_of(network, np.ones(PERIODS), hours=hours, source_price=price.copy(), export_price=0.5 * price)
     day = replace(day, load_power=day.load_power * rng.uniform(0.1, 1.3, (PERIODS, network.n_terminals)))
-    fixed = ~network.switchable
     cost = replace(least_loss(0, sources, network.n_conductors), loss=0.01, change=float(rng.choice([0.0, 1e-4])))
+    most = int(rng.integers(0, 7)) if rng.random() < 0.8 else None
     return DayQuestion(
         bare,
         no_devices(),
         no_supply_limits(0, sources),
         cost,
-        network.closed & fixed,
-        ~network.closed & fixed,
+        SwitchingRules.of(network, most),
         Cadence.HOURLY,
         Cadence.FIXED,
-        int(rng.integers(0, 7)) if rng.random() < 0.8 else None,
         day,
     )
 
@@ -81,9 +80,8 @@ def test_equals_the_dynamic_programme_over_all_states(seed: int, kind: tuple[str
     assert found.plan is not None
     states, values = all_states(question)
     net = question.network
-    best, _ = best_plan(
-        states, values, before=net.closed, change=question.cost.change * net.s_base_kva, most=question.max_changes
-    )
+    price, most = question.cost.change * net.s_base_kva, question.rules.max_changes
+    best, _ = best_plan(states, values, before=net.closed, change=price, most=most)
     assert found.termination is Termination.GAP
     assert found.upper_bound == pytest.approx(best, rel=2e-6)
     assert found.lower_bound <= best * (1.0 + 1e-9)

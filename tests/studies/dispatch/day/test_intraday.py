@@ -118,7 +118,7 @@ def test_what_was_measured_is_where_the_rest_starts() -> None:
     net, units, base = question.network, question.day.units, question.network.s_base_kva
     states = dict(zip(net.branch_names, net.closed.tolist(), strict=True))
     assert (states["ad"], states["bc"], states["ab"]) == (True, False, True)
-    assert question.max_changes == 2  # of 6, 1 + 3 are done
+    assert question.rules.max_changes == 2  # of 6, 1 + 3 are done
     assert question.day.stores.energy_start[0] * base == pytest.approx(77.0)
     pv, gas = (net.generator_names.index(name) for name in ("pv", "gas"))
     assert units.on_before.all()

@@ -55,17 +55,17 @@ def test_all_faults_are_told_at_once() -> None:
 def test_options_become_the_question() -> None:
     question = prepared(topology="once", max_changes=3, prices="switching=5", shift="buses=0.15").question
     assert question.topology is Cadence.ONCE
-    assert question.max_changes == 3
+    assert question.rules.max_changes == 3
     assert question.cost.change * question.network.s_base_kva == pytest.approx(5.0)
     assert question.day.demand.shift_buses.tolist() == [0.15] * 4
     assert question.devices.names == ("unit",)  # the bank and the source stay where they are
-    assert not question.must_close.any()
+    assert not question.rules.must_close.any()
 
 
 def test_a_fixed_topology_gives_every_branch_its_state_of_today() -> None:
     question = prepared(topology="fixed").question
-    assert (question.must_close == question.network.closed).all()
-    assert (question.must_open == ~question.network.closed).all()
+    assert (question.rules.must_close == question.network.closed).all()
+    assert (question.rules.must_open == ~question.network.closed).all()
 
 
 def test_positions_are_free_when_asked_for_and_there_are_any() -> None:

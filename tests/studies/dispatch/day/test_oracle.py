@@ -8,6 +8,7 @@ from scipy.optimize import linprog
 
 from openpoint.network.day import Uncertain, nominal_load
 from openpoint.network.devices import no_devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.studies.dispatch.day.flow import day_flow
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence
@@ -86,17 +87,15 @@ def test_a_day_of_one_period_is_the_dispatch_of_today_and_equal_periods_cost_as_
     wanted = ("units", "squares", "locks")
     drawn = next(found for k in range(4, 200) if (found := random_day(k, wanted, (3, 4), chance=1.0).question))
     network = replace(drawn.network, s_power=drawn.day.load_power[0])
-    locked = ~network.switchable
-    must_close, must_open = locked & network.closed, locked & ~network.closed
-    price = 0.12
+    rules, price = SwitchingRules.of(network), 0.12
     cost = replace(drawn.cost, source=np.full(1, price), change=0.0)
-    today = DispatchProgram(network, no_devices(), cost, drawn.supply, must_close, must_open)
+    today = DispatchProgram(network, no_devices(), cost, drawn.supply, rules)
     one, costs = Benders(gap=1e-7).solve(today).lower_bound, []
     for periods in (1, 3):
         same = np.full((periods, 1), price)
         units = links(len(network.generator_names))
         bare, day = day_of(network, np.ones(periods), source_price=same, export_price=same, units=units)
-        question = replace(drawn, network=bare, cost=cost, must_close=must_close, must_open=must_open, day=day)
+        question = replace(drawn, network=bare, cost=cost, rules=rules, day=day)
         costs.append(oracle(replace(question, devices=no_devices())).value)
     assert costs == pytest.approx([one, 3.0 * one], rel=1e-5)
 

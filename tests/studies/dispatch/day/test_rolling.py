@@ -114,7 +114,8 @@ def test_what_was_decided_for_the_day_stays() -> None:
     )
     before = links(g, p_before=np.full(g, 0.1), on_before=np.zeros(g, dtype=np.bool_))
     network, day = day_of(network, np.ones(3), units=before)
-    question = question_of(network, day, devices=unit, topology=Cadence.HOURLY, positions=Cadence.ONCE, max_changes=5)
+    question = question_of(network, day, devices=unit, topology=Cadence.HOURLY, positions=Cadence.ONCE)
+    question = replace(question, rules=replace(question.rules, max_changes=5))
     assert start_of(question).positions.tolist() == [0]
     plan = idle_plan(question)
     closed = plan.closed.copy()
@@ -122,7 +123,7 @@ def test_what_was_decided_for_the_day_stays() -> None:
     output = np.full(plan.generation.shape, 0.3 + 0.1j)
     plan = replace(plan, closed=closed, generation=output)
     rest = rest_of_question(question, state_after(question, start_of(question), plan, np.empty(0)))
-    assert (rest.topology, rest.positions, rest.max_changes) == (Cadence.HOURLY, Cadence.ONCE, 3)
+    assert (rest.topology, rest.positions, rest.rules.max_changes) == (Cadence.HOURLY, Cadence.ONCE, 3)
     np.testing.assert_array_equal(rest.network.closed, closed[0])
     np.testing.assert_array_equal(rest.network.p_max, network.p_max)
     assert rest.devices.today.tolist() == [1]

@@ -8,6 +8,7 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind, Devices, with_positions
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.enumeration import topologies
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.dispatch.day.model.day_master import DayMaster
@@ -41,15 +42,14 @@ def two_loops(hours: int = 1, seed: int = 0, v_min: float = 0.9) -> DayQuestion:
     meshed = replace(meshed, p_min=net.p_min, p_max=net.p_max, q_min=net.q_min, q_max=net.q_max)
     free = np.zeros(len(ends), dtype=np.bool_)
     cost = replace(question.cost, current=np.zeros(len(ends)))
-    return replace(question, network=meshed, cost=cost, must_close=free, must_open=free)
+    return replace(question, network=meshed, cost=cost, rules=SwitchingRules(free, free))
 
 
 def all_trees(question: DayQuestion) -> np.ndarray:
     """(K, E) the topologies that the question allows."""
-    fixed = ~question.network.switchable
-    closed = question.must_close | (fixed & question.network.closed)
-    shut = question.must_open | (fixed & ~question.network.closed)
-    return np.concatenate(list(topologies(question.network, locked_closed=closed, locked_open=shut)))
+    fixed, rules = SwitchingRules.of(question.network), question.rules
+    both = SwitchingRules(rules.must_close | fixed.must_close, rules.must_open | fixed.must_open)
+    return np.concatenate(list(topologies(question.network, both)))
 
 
 def cone_bound(question: DayQuestion, tree: np.ndarray, days: list[np.ndarray], templates: HourTemplates) -> float:
@@ -180,11 +180,12 @@ def test_bounds_and_plans_with_positions_are_those_of_the_best_positions() -> No
 def test_locks_and_the_number_of_changes_are_kept() -> None:
     question = two_loops(0)
     today = question.network.closed
-    outcome = DayTopologySearch().solve(replace(question, max_changes=2))
+    outcome = DayTopologySearch().solve(replace(question, rules=replace(question.rules, max_changes=2)))
     assert (outcome.plan.closed[0] != today).sum() <= 2
-    still = DayTopologySearch().solve(replace(question, max_changes=0))
+    still = DayTopologySearch().solve(replace(question, rules=replace(question.rules, max_changes=0)))
     np.testing.assert_array_equal(still.plan.closed[0], today)
-    kept = DayTopologySearch().solve(replace(question, must_close=today & (np.arange(7) == 2)))
+    third = replace(question.rules, must_close=today & (np.arange(7) == 2))
+    kept = DayTopologySearch().solve(replace(question, rules=third))
     assert kept.plan.closed[0][2]
     assert still.lower_bound >= outcome.lower_bound * (1.0 - 2e-3)
 
@@ -240,7 +241,7 @@ def test_no_early_plan_with_a_topology_that_is_not_allowed() -> None:
     locked = question.network.closed & question.network.switchable & (np.arange(question.network.n_conductors) > 0)
     must_open = np.zeros_like(locked)
     must_open[np.flatnonzero(locked)[0]] = True
-    found = DayTopologySearch().solve(replace(question, must_open=must_open))
+    found = DayTopologySearch().solve(replace(question, rules=replace(question.rules, must_open=must_open)))
     assert not (found.plan.closed[0] & must_open).any()
     assert "today" not in [line.verdict for line in found.log]
     assert "today" in [line.verdict for line in DayTopologySearch().solve(question).log]

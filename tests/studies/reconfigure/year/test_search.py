@@ -9,6 +9,7 @@ import pytest
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.stations import without_meshes
 from openpoint.powerflow import series
 from openpoint.powerflow.balanced import solve
@@ -42,8 +43,8 @@ def random_year(seed: int) -> tuple[YearTask, Bools, Floats]:
         power[n:] *= -3.0
     hours = rng.choice([0.25, 1.0, 2.0], steps)
     changes = None if seed % 5 else int(rng.integers(1, 5))
-    must_close, must_open = network.closed & ~network.switchable, ~network.closed & ~network.switchable
-    program = RadialProgram(network, must_close, must_open, changes, 0.05 * (seed % 3))
+    rules = SwitchingRules.of(network, changes, 0.05 * (seed % 3) / network.s_base_kva)
+    program = RadialProgram(network, rules)
     demand = StepDemand(profile, bus, follows, power, n)
     states = all_topologies(network)
     task = YearTask(program, without_meshes(network), demand, hours)

@@ -9,6 +9,7 @@ import pytest
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
+from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
 from openpoint.scenarios.year.read import Blocks
@@ -29,7 +30,7 @@ def random_plan(seed: int) -> tuple[PlanTask, Bools, Floats]:
     """A small year in one to four blocks, its radial states, and (B, K) their shares of the mean loss."""
     rng = np.random.default_rng([seed, 5])
     task, states, _ = random_year(seed)
-    task = replace(task, program=replace(task.program, max_changes=None, change_cost_kw=0.0))
+    task = replace(task, program=replace(task.program, rules=SwitchingRules.of(task.network)))
     count = int(rng.integers(2, 5)) if seed % 10 else 1
     cuts = np.sort(rng.choice(np.arange(1, len(task.hours)), count - 1, replace=False))
     of = np.searchsorted(cuts, np.arange(len(task.hours)), side="right")
@@ -139,13 +140,10 @@ def test_blocks_are_not_searched_once_the_time_is_up(seed: int, monkeypatch: pyt
 def test_the_method_itself_finds_one_state_for_all_blocks() -> None:
     plan, states, value = random_plan(1)
     plan = replace(plan, most=0, from_today=False)
-    none = np.zeros(plan.task.network.n_conductors, dtype=np.bool_)
     blocks = len(plan.blocks)
     periods = BlockPeriods(plan.task, plan.blocks)
-    program = plan.task.program
-    problem = SwitchingProblem(
-        (plan.task.network,) * blocks, periods.weights, program.must_close | none, program.must_open | none, most=0
-    )
+    rules = replace(plan.task.program.rules, max_changes=0)
+    problem = SwitchingProblem((plan.task.network,) * blocks, periods.weights, rules)
     found = solve_switching(problem, periods=periods, gap=GAP)
     check(plan, states, value, found)
     whole = search_year(plan.task, TopologySearch(gap=GAP), None, Deadline()).outcome

@@ -87,7 +87,7 @@ def day_result(
         open_today=states.open_names(network, network.closed),
         open_branches=first_open,
         operations=0 if plan is None else int(operations(question, plan.closed).sum()),
-        max_changes=question.max_changes,
+        max_changes=question.rules.max_changes,
         violations=broken,
         violations_today=len(violations(shown, "today")),
         ac_max_mismatch_pu=finite(max((check.max_mismatch for check in checks), default=math.nan)),

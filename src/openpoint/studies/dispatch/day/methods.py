@@ -133,11 +133,8 @@ class _Day:
         self.problem = SwitchingProblem(
             networks,
             weights,
-            q.must_close,
-            q.must_open,
+            replace(q.rules, change_cost=q.cost.change * net.s_base_kva),
             before=q.network.closed,
-            change=q.cost.change * net.s_base_kva,
-            most=q.max_changes,
             costs=costs,
         )
 

@@ -106,13 +106,14 @@ def rest_of_question(question: DayQuestion, state: DayState) -> DayQuestion:
         closed = state.closed | stations.dropped
         whole = with_positions(stations.whole, devices.only(others), state.positions[others])
         stations = replace(stations, whole=replace(whole, closed=closed, generator_s=output), opened=net)
-    left = None if question.max_changes is None else max(question.max_changes - int(state.operations.sum()), 0)
+    most = question.rules.max_changes
+    left = None if most is None else max(most - int(state.operations.sum()), 0)
     return replace(
         question,
         network=net,
         stations=stations,
         devices=replace(devices, today=state.positions),
-        max_changes=left,
+        rules=replace(question.rules, max_changes=left),
         day=_rest_of_day(day, state, running_now(question, state.positions)),
     )
 

@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import contract, refuse_impossible
+from openpoint.formulations.radiality import choices_left, refuse_impossible
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays, Demand
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply
-from openpoint.network.freedom import locks
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.limits import Limits
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
@@ -82,26 +82,23 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
             "voltages; leave positions out"
         )
     switchable = network.switchable & (options.cadence is not Cadence.FIXED)
-    must_close, must_open = locks(network, network.closed, switchable, options.locked_open, options.locked_closed)
+    named = options.locked_open, options.locked_closed, options.max_changes
+    rules = SwitchingRules.locked(network, network.closed, switchable, *named)
     stations = _with_stations(network, every if positions is not Cadence.FIXED else None)
-    if stations is not None:
-        must_close, must_open = must_close & ~stations.dropped, must_open | stations.dropped
-    ends = network.terminal_fr, network.terminal_to, network.source_terminal
     prices = _prices(grid, network, options)
     if stations is not None:
+        rules = rules.without(stations.dropped)
         _refuse_in_loops(network, stations, prices, day)
-    refuse_impossible(grid, network, contract(network.n_terminals, *ends, must_close, must_open), must_close)
+    refuse_impossible(grid, network, choices_left(network, rules), rules.must_close)
     _LOG.info("laid the day on the network")
     return DayQuestion(
         network=network if stations is None else stations.opened,
         devices=every.only(np.arange(every.count) if positions is not Cadence.FIXED else np.flatnonzero(kept)),
         supply=_supply(grid, network, options.source_max_kw),
         cost=prices,
-        must_close=must_close,
-        must_open=must_open,
+        rules=rules,
         topology=options.cadence,
         positions=positions,
-        max_changes=options.max_changes,
         day=replace(day, demand=_demand(day, options)),
         stations=stations,
     )

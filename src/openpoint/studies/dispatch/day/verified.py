@@ -21,6 +21,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.network.devices import DeviceKind
+from openpoint.network.freedom import SwitchingRules
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.dispatch.day.methods import DayMethod
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder, PlanValues, operation
@@ -118,7 +119,7 @@ def closed_bound(question: DayQuestion, outcome: DayOutcome) -> float:
         OptionError: nothing bounds a voltage from above.
     """
     closed = question.network.closed
-    once = replace(question, topology=Cadence.ONCE, max_changes=None, must_close=closed, must_open=~closed)
+    once = replace(question, topology=Cadence.ONCE, rules=SwitchingRules(closed, ~closed))
     _, branch, _ = search_model(once)
     status = np.where(closed[branch], CLOSED, OPEN).astype(np.int8)
     if outcome.binding:

@@ -40,6 +40,7 @@ from openpoint.formulations.radiality import Choices, heaviest_tree
 from openpoint.formulations.schedule import with_criterion_bound, with_operating_cost, with_supply_limits
 from openpoint.network import Network
 from openpoint.network.devices import Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.powerflow.operating_point import CriterionBound
 from openpoint.search.exchange.pairs import exchanges
@@ -226,8 +227,7 @@ class DispatchProgram(PlainProgram[StateChoice, "DistFlow"]):
     Attributes:
         network: the grid with the limits to keep, its devices at today's positions.
         devices: what may be set. cost: what is minimised. supply: limits of sources and generators.
-        must_close, must_open: (E) branches whose state is given.
-        max_changes: most branches whose state may differ from today's; None = any number.
+        rules: the locks, and the most branches whose state may differ from today's.
         criterion_bounds: the most that other costs may be. demand: that of the network. risk: of no use here.
     """
 
@@ -235,9 +235,7 @@ class DispatchProgram(PlainProgram[StateChoice, "DistFlow"]):
     devices: Devices
     cost: OperatingCost
     supply: SupplyLimits
-    must_close: Bools
-    must_open: Bools
-    max_changes: int | None = None
+    rules: SwitchingRules
     criterion_bounds: tuple[CriterionBound, ...] = ()
     demand: Certain | None = None
     risk: Risk = field(default_factory=Expectation)
@@ -258,13 +256,8 @@ class DispatchProgram(PlainProgram[StateChoice, "DistFlow"]):
     @cached_property
     def radial(self) -> RadialProgram:
         """The choice of branches alone, with the devices where voltages are highest."""
-        return RadialProgram(
-            highest_voltages(self.network, self.devices),
-            self.must_close,
-            self.must_open,
-            self.max_changes,
-            self.decision_cost.change,
-        )
+        rules = replace(self.rules, change_cost=self.cost.change)
+        return RadialProgram(highest_voltages(self.network, self.devices), rules)
 
     @cached_property
     def decision_cost(self) -> DecisionCost:

@@ -357,15 +357,12 @@ class IndexSearch:
         loops = int((~task.rules.must_open).sum()) - network.n_terminals + len(network.source_terminal)
         if loops > MOST_LOOPS:
             return False
-        locks = {"locked_closed": task.rules.must_close, "locked_open": task.rules.must_open}
-        return count_topologies(network, **locks) <= MOST_STATES
+        return count_topologies(network, task.rules) <= MOST_STATES
 
     def evaluate_all(self) -> bool:
         """Evaluate all radial states; whether that was done."""
         task = self.task
-        locks = {"locked_closed": task.rules.must_close, "locked_open": task.rules.must_open}
-        every = topologies(task.network, **locks, chunk=CHUNK)
-        for states in every:
+        for states in topologies(task.network, task.rules, chunk=CHUNK):
             loss, violation = task.ac.evaluate(states)
             for closed, each, miss in zip(states, loss.tolist(), violation.tolist(), strict=True):
                 if self._is_enough or self.deadline.over():

@@ -94,7 +94,7 @@ class Faults(Generic[Asked]):
         Raises:
             InputError: those of today, where there is no radial state today.
         """
-        wanted, limits = self.question.restorable, unlimited(len(self.program.must_open))
+        wanted, limits = self.question.restorable, unlimited(self.program.network.n_conductors)
         most = wanted if isinstance(wanted, int) else self.question.most.get(UNRESTORABLE)
         if most is not None:
             limits = replace(limits, most=int(most))

@@ -356,8 +356,7 @@ class _Search:
         """As `_searched`, by the power flow of every state."""
         network = self.left.part.network
         for ties in ties_of(self.left, closings):
-            closed, opened = _locks(network, ties)
-            for states in topologies(network, locked_closed=closed, locked_open=opened, chunk=at_once(network)):
+            for states in topologies(network, _with_ties(network, ties), chunk=at_once(network)):
                 if self.deadline.over():
                     return Answer.UNKNOWN, None
                 fits = np.flatnonzero(keeping(network, states))
@@ -381,16 +380,15 @@ def states_of(left: Remainder, closings: int, most: int, over: Callable[[], bool
     for ties in ties_of(left, closings):
         if count > most or over():
             return most + 1
-        closed, opened = _locks(network, ties)
-        count += count_topologies(network, locked_closed=closed, locked_open=opened)
+        count += count_topologies(network, _with_ties(network, ties))
     return count
 
 
-def _locks(network: Network, ties: tuple[int, ...]) -> tuple[Bools, Bools]:
-    """(E) branches that stay closed and (E) those that stay open where these ties are closed, and no other."""
+def _with_ties(network: Network, ties: tuple[int, ...]) -> SwitchingRules:
+    """The states in which these ties are closed, and no other."""
     closed, opened = network.closed & ~network.switchable, ~network.closed
     closed[list(ties)], opened[list(ties)] = True, False
-    return closed, opened
+    return SwitchingRules(closed, opened)
 
 
 def evaluated(left: Remainder, closed: Bools) -> EvaluatedState:

@@ -9,10 +9,11 @@ from enum import Enum
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Floats
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, DayPlan, HourRecourse, Uncertain
 from openpoint.network.devices import Devices
+from openpoint.network.freedom import SwitchingRules
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations
 from openpoint.twostage.ambiguity import ProbabilitySet
@@ -85,10 +86,9 @@ class DayQuestion:
         cost: prices of generators in $/kWh as in `build_prices`; `loss`, a price of losses beside the energy that they
             take; `change`, of a switch that moves; `move`, of a device that moves, units apart; its prices of sources
             are those of the day and not read.
-        must_close, must_open: (E) branches whose state is given.
+        rules: the locks, and the most switches that may differ from today's state, with the topology decided once; with
+            an hourly topology most switch operations over the day, the first period against today's.
         topology: how often it is decided. positions: of devices, units apart, whose states are decided every period.
-        max_changes: most switches that may differ from today's state, with the topology decided once; with an hourly
-            topology most switch operations over the day, the first period against today's. None = any number.
         day: the periods and resources. scenarios: days in place of the budgeted set; `with_scenarios` gives them.
         stations: the grid with the permanently closed loops that `network` has opened; None where it has none.
     """
@@ -97,11 +97,9 @@ class DayQuestion:
     devices: Devices
     supply: SupplyLimits
     cost: OperatingCost
-    must_close: Bools
-    must_open: Bools
+    rules: SwitchingRules
     topology: Cadence
     positions: Cadence
-    max_changes: int | None
     day: DayArrays
     scenarios: ScenarioDays | None = None
     stations: Stations | None = None

@@ -469,5 +469,5 @@ def _rank(outcome: DayOutcome) -> tuple[float, float]:
 
 def first_status(question: DayQuestion, relaxation: DayRelaxation) -> States:
     """(m) states of the branches that may be closed: undecided unless they are given."""
-    fixed = question.must_close | (~question.network.switchable & question.network.closed)
+    fixed = question.rules.must_close | (~question.network.switchable & question.network.closed)
     return np.where(fixed[relaxation.branch], CLOSED, UNDECIDED).astype(np.int8)

@@ -37,7 +37,6 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.formulations.hour import without_generators
 from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network.day import load_factors, scaled
-from openpoint.network.freedom import SwitchingRules
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
@@ -451,7 +450,7 @@ def search_model(question: DayQuestion) -> tuple[Model, Ints, Ints]:
     nothing = np.zeros_like(net.s_power)
     bare = replace(without_generators(net), s_power=nothing, s_current=nothing, s_impedance=nothing)
     devices, held = movable_devices(question), net.source_terminal
-    rules = SwitchingRules(question.must_close, question.must_open, question.max_changes)
+    rules = question.rules
     model, numbering = build_model(bare, rules, devices=devices)
     low, high = day_voltage_bounds(net, day, question.devices, limits=True)
     low[held], high[held] = source_voltages(net, devices)

@@ -158,7 +158,7 @@ class BlockPeriods:
             limits = is_limited(task.network)
             asked = replace(task_of(program, program.ac), span=task.span(), limits=limits)
             self._searches[run] = GroupedSearch(
-                asked.built(), program.ac.objective.weights, program.must_close, _LossOfRun(self, run)
+                asked.built(), program.ac.objective.weights, program.rules.must_close, _LossOfRun(self, run)
             )
         return self._searches[run]
 
@@ -223,17 +223,16 @@ def search_plan(
     if not plan.from_today and (plan.most == 0 or len(plan.blocks) == 1):
         return _one_state(plan, gap, progress, deadline)
     task, count = plan.task, len(plan.blocks)
+    rules = replace(task.program.rules, max_changes=plan.most, change_cost=plan.change)
     if plan.from_today:
-        task = replace(task, program=replace(task.program, max_changes=plan.most))
+        most = replace(task.program.rules, max_changes=plan.most)
+        task = replace(task, program=replace(task.program, rules=most))
     periods = BlockPeriods(task, plan.blocks, groups)
     problem = SwitchingProblem(
         networks=(task.network,) * count,
         weights=periods.weights,
-        must_close=task.program.must_close,
-        must_open=task.program.must_open,
+        rules=rules,
         before=task.network.closed if plan.from_today else None,
-        change=plan.change,
-        most=plan.most,
     )
     in_periods = None if progress is None else InUnit(progress, task.network.s_base_kva)
     found = solve_switching(problem, periods=periods, gap=gap, progress=in_periods, deadline=deadline)
