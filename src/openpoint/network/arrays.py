@@ -40,6 +40,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import refuse_unknown
+from openpoint.graph import forest
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,23 @@ class Network:
     def inner(self) -> Ints:
         """Numbers of the terminals that no source holds, rising."""
         return np.setdiff1d(np.arange(self.n_terminals), self.source_terminal)
+
+    @cached_property
+    def merged(self) -> Ints:
+        """(N) number of each terminal, where all sources have that of the first."""
+        number = np.arange(self.n_terminals)
+        number[self.source_terminal] = self.source_terminal[:1]
+        return number
+
+    @property
+    def merged_ends(self) -> tuple[Ints, Ints]:
+        """(E) terminals at the ends of the conductors, where all sources are the first."""
+        return self.merged[self.terminal_fr], self.merged[self.terminal_to]
+
+    def in_forest(self, conductors: Ints) -> Bools:
+        """Whether each of some conductors joins what those before it do not; all sources are one terminal."""
+        fr, to = self.merged_ends
+        return forest(self.n_terminals, fr[conductors], to[conductors])
 
     def branch_numbers(self, names: list[str]) -> Ints:
         """Numbers of the named branches.

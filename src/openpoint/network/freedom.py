@@ -128,6 +128,10 @@ class SwitchingRules:
         """Where these branches (E) are open, whatever else is said of them."""
         return replace(self, must_close=self.must_close & ~dropped, must_open=self.must_open | dropped)
 
+    def keeps(self, closed: Bools) -> bool:
+        """Whether a state (E) has the branches as they are given."""
+        return not (self.must_close & ~closed).any() and not (self.must_open & closed).any()
+
     def contradict(self, network: Network) -> bool:
         """Whether a branch must be both, or must close a loop by itself."""
         loops = network.terminal_fr == network.terminal_to

@@ -332,10 +332,8 @@ def _impedances_to_meeting(network: Network, closed: Bools, branches: Ints) -> t
     """(K) impedances from either end of each branch to where their paths meet, ratios left aside; sources are one."""
     from scipy.sparse import csgraph  # a tenth of a second that grids without such branches spare
 
-    n, node = network.n_terminals, np.arange(network.n_terminals)
-    node[network.source_terminal] = network.source_terminal[0]
-    now = np.flatnonzero(closed)
-    fr, to, z = node[network.terminal_fr], node[network.terminal_to], np.asarray(network.z.diagonal())
+    n, now = network.n_terminals, np.flatnonzero(closed)
+    (fr, to), z = network.merged_ends, np.asarray(network.z.diagonal())
     graph = sp.csr_array((np.ones(len(now)), (fr[now], to[now])), shape=(n, n))
     order, before = csgraph.breadth_first_order(graph, int(network.source_terminal[0]), directed=False)
     above = np.maximum(before, 0)

@@ -22,17 +22,10 @@ from openpoint.formulations.radiality import Choices
 def exchanges(choices: Choices, closed: Bools) -> Bools:
     """All radial states one exchange away from a radial state: (K, E); none where the state is not radial."""
     state = closed[choices.free]
-    parent, via, depth = rooted(choices, state)
-    if -1 in parent[1:] or int(state.sum()) != choices.n_blocks - 1:
+    tree = rooted(choices, state)
+    if -1 in tree[0][1:] or int(state.sum()) != choices.n_blocks - 1:
         return np.repeat(closed[None, :], 0, axis=0)
-    found: list[tuple[int, int]] = []
-    for k in np.flatnonzero(~state):
-        a, b = int(choices.fr[k]), int(choices.to[k])
-        while a != b:
-            if depth[a] < depth[b]:
-                a, b = b, a
-            found.append((int(k), via[a]))
-            a = parent[a]
+    found = list(_loops(choices, state, *tree))
     near = np.repeat(closed[None, :], len(found), axis=0)
     for row, (close, opened) in enumerate(found):
         near[row, choices.free[close]] = True
@@ -116,7 +109,8 @@ def exchanges_coupled(choices: Choices, branch: Ints, closed: Bools) -> Bools:
     size = dict(zip(*(part.tolist() for part in np.unique(own, return_counts=True))))
     # For each branch, the branches that can replace some of its conductors, and which conductors.
     instead: dict[int, dict[int, set[int]]] = {b: {} for b in size}
-    for k, j in _loops(choices, closed[choices.free]):
+    state = closed[choices.free]
+    for k, j in _loops(choices, state, *rooted(choices, state)):
         instead[int(own[k])].setdefault(int(own[j]), set()).add(k)
         instead[int(own[j])].setdefault(int(own[k]), set()).add(j)
     found: set[tuple[int, ...]] = set()
@@ -130,9 +124,10 @@ def exchanges_coupled(choices: Choices, branch: Ints, closed: Bools) -> Bools:
     return near
 
 
-def _loops(choices: Choices, state: Bools) -> Iterator[tuple[int, int]]:
-    """Pairs of an open conductor and a closed one on the loop that closing the first would make."""
-    parent, via, depth = rooted(choices, state)
+def _loops(
+    choices: Choices, state: Bools, parent: list[int], via: list[int], depth: list[int]
+) -> Iterator[tuple[int, int]]:
+    """Pairs of an open conductor and a closed one on the loop that closing the first would make, by `rooted`."""
     for k in np.flatnonzero(~state).tolist():
         a, b = int(choices.fr[k]), int(choices.to[k])
         while a != b:

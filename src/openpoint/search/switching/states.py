@@ -13,7 +13,6 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.compiled.jit import compiled
 from openpoint.formulations.radiality import choices_left
-from openpoint.graph import components, forest
 from openpoint.search.exchange.pairs import exchanges
 from openpoint.search.switching.problem import Periods, SwitchingProblem
 from openpoint.twostage.workers.pool import never
@@ -223,12 +222,9 @@ class KnownStates:
     def add_radial(self, state: Bools) -> None:
         """Add a state if it is radial and keeps the states that are given."""
         p, net = self.problem, self.problem.networks[0]
-        numbers = np.arange(net.n_terminals)
-        numbers[net.source_terminal] = net.source_terminal[0]
-        ends = numbers[net.terminal_fr[state]], numbers[net.terminal_to[state]]
-        joined = len(np.unique(components(net.n_terminals, *ends)[numbers])) == 1
-        given = not (p.rules.must_close & ~state).any() and not (p.rules.must_open & state).any()
-        if given and joined and forest(net.n_terminals, *ends).all():
+        closed = np.flatnonzero(state)  # as many branches without a loop reach every bus
+        whole = len(closed) == len(net.inner)
+        if p.rules.keeps(state) and whole and net.in_forest(closed).all():
             self.add([state])
 
     def expand(self, over: Callable[[], bool]) -> bool:

@@ -54,8 +54,7 @@ class FlowBound:
     """The bound of one grid, for many disasters and plans.
 
     Attributes:
-        network: the grid. label: (N) number of each bus, sources merged. root: that of the sources.
-        usable: (E) branches that can be closed.
+        network: the grid. usable: (E) branches that can be closed.
         value_usd: (N) value of the load of each bus.
         infeed: (N) most that buses and generators of the grid feed in, per unit.
         buses: (G) places of backup generators. backup_pu: active and reactive power of one.
@@ -66,8 +65,6 @@ class FlowBound:
     """
 
     network: Network
-    label: Ints
-    root: int
     usable: Bools
     value_usd: Floats
     infeed: Floats
@@ -81,6 +78,7 @@ class FlowBound:
 
     def __post_init__(self) -> None:
         net, n = self.network, self.network.n_terminals
+        self._root = int(net.source_terminal[0])
         s = nominal_demand(net)
         self._p = np.maximum(s.real, 0.0)
         loaded = self._p > 0.0
@@ -110,9 +108,9 @@ class FlowBound:
             self._drop = np.full(n, np.inf)
             self._taken = self._taken_each = 0.0
         self._d = np.maximum((r + ratio * x) * np.where(back & ~ahead, taps, 1.0), SHORTEST)
-        fr, to = self.label[net.terminal_fr], self.label[net.terminal_to]
+        fr, to = net.merged_ends
         self._tail, self._head = np.concatenate([fr, to]), np.concatenate([to, fr])
-        self._opens = np.tile(self.usable, 2) & (self._head != self.root)  # what never carries any has no slope
+        self._opens = np.tile(self.usable, 2) & (self._head != self._root)  # what never carries any has no slope
         rating = np.sqrt(series_limits(net))
         if not self.infeed.any() and capacitive == 0.0 and not self.most:  # then reactive power comes along
             rating = rating / np.sqrt(1.0 + ratio**2)
@@ -158,13 +156,13 @@ class FlowBound:
             return FlowCut(0.0, np.zeros(e), np.zeros(len(self.buses)))
         gain = np.minimum(answer.reduced, 0.0)
         arcs = np.where(self._opens, gain[: 2 * e] * cap, 0.0)
-        place = gain[2 * e + n :][self.label[self.buses]] * self.backup_pu[0]
+        place = gain[2 * e + n :][self.network.merged[self.buses]] * self.backup_pu[0]
         return FlowCut(answer.value - MARGIN * max(1.0, abs(answer.value)), arcs[:e] + arcs[e:], place)
 
     @cached_property
     def _inner(self) -> Ints:
         """Numbers of the buses that are no source."""
-        return np.setdiff1d(self.label, self.root)
+        return np.setdiff1d(self.network.merged, self._root)
 
     @cached_property
     def _row(self) -> Ints:
@@ -177,7 +175,7 @@ class FlowBound:
     def _entries(self) -> tuple[Ints, Ints, Floats]:
         """Rows, columns and values of the balances: flows in, less flows out, less what is served, and infeed."""
         n, arcs = self.network.n_terminals, len(self._tail)
-        p = np.bincount(self.label, weights=self._p, minlength=n)
+        p = np.bincount(self.network.merged, weights=self._p, minlength=n)
         into, out = np.flatnonzero(self._row[self._head] >= 0), np.flatnonzero(self._row[self._tail] >= 0)
         rows = [self._row[self._head[into]], self._row[self._tail[out]], *2 * [np.arange(len(self._inner))]]
         columns = [into, out, arcs + self._inner, arcs + n + self._inner]
@@ -197,7 +195,7 @@ class FlowBound:
         first = np.ones(len(on), dtype=np.bool_)
         first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
         graph = sp.csr_array((d[order][first], (low[first], high[first])), shape=(n, n))
-        return np.asarray(dijkstra(graph, directed=False, indices=[self.root])[0], dtype=np.float64)
+        return np.asarray(dijkstra(graph, directed=False, indices=[self._root])[0], dtype=np.float64)
 
     def _model(self, distance: Floats, taken: float) -> tuple[HighsModel, Floats]:
         """The program over the flows along both directions of each branch, the share served and the infeed of each bus;
@@ -221,7 +219,7 @@ class FlowBound:
             shape=(count + len(held) + width, width),
         )
         b = np.concatenate([np.zeros(count), room[held], np.zeros(width)])
-        value = np.bincount(self.label, weights=self.value_usd, minlength=n)
+        value = np.bincount(self.network.merged, weights=self.value_usd, minlength=n)
         c = np.concatenate([np.zeros(arcs), -value, np.zeros(n)])
         none = np.empty(0, dtype=np.int64)
         offset = float(self.value_usd.sum())
@@ -233,6 +231,6 @@ class FlowBound:
         """Bounds of the columns where so much of the branches may be used, and buses feed in at most so much."""
         n = self.network.n_terminals
         flows = np.where(self._opens, np.tile(share, 2) * cap, 0.0)
-        fed = np.bincount(self.label, weights=feed, minlength=n)
+        fed = np.bincount(self.network.merged, weights=feed, minlength=n)
         upper = np.concatenate([flows, np.ones(n), fed])
         model.set_bounds(np.arange(len(upper)), np.zeros(len(upper)), upper)

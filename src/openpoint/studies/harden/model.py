@@ -30,7 +30,7 @@ from openpoint.formulations.islands import (
     voltage_limits,
     voltage_upper_bound,
 )
-from openpoint.graph import bridges, components
+from openpoint.graph import bridges
 from openpoint.network import Network
 from openpoint.network.stations import Stations
 from openpoint.scenarios.disasters import Disasters
@@ -190,10 +190,8 @@ class HardenProgram(PlainProgram[FirstStage, Restoration]):
     def __post_init__(self) -> None:
         net = self.network
         fixed = np.flatnonzero(self.always_closed)
-        label = np.arange(net.n_terminals)
-        label[net.source_terminal] = net.source_terminal[0]
-        a, b = label[net.terminal_fr[fixed]], label[net.terminal_to[fixed]]
-        if len(fixed) > net.n_terminals - 1 - int(components(net.n_terminals, a, b).max()):
+        if not net.in_forest(fixed).all():
+            a, b = (ends[fixed] for ends in net.merged_ends)
             loop = ", ".join(net.branch_names[e] for e in fixed[~bridges(net.n_terminals, a, b)])
             remedy = "Make one of them switchable (`openpoint convert --switchable`), or open it"
             what = "closed and not switchable, they form a loop or join two sources"

@@ -88,8 +88,6 @@ class RestorationBounds:
     def __post_init__(self) -> None:
         net = self.network
         self._demand = nominal_demand(net)
-        self._label = np.arange(net.n_terminals)
-        self._label[net.source_terminal] = net.source_terminal[0]
         self._root = int(net.source_terminal[0])
         self._usable = net.closed | net.switchable
         self._fixed = net.closed & ~net.switchable
@@ -97,17 +95,8 @@ class RestorationBounds:
         infeed = np.maximum(-self._demand.real, 0.0)
         np.add.at(infeed, net.generator_terminal, np.maximum(net.p_max, 0.0))
         self._infeed = infeed
-        self._flows = FlowBound(
-            net,
-            self._label,
-            self._root,
-            self._usable,
-            self._value,
-            infeed,
-            self.buses,
-            self.backup_pu,
-            self.generators_most,
-        )
+        ways = self.buses, self.backup_pu, self.generators_most
+        self._flows = FlowBound(net, self._usable, self._value, infeed, *ways)
         self._feeder = feeder_of(net, self.voll_usd, self.buses, self.root_w)
         at_line = np.full(net.n_conductors, -1)
         at_line[self.lines] = np.arange(len(self.lines))
@@ -251,7 +240,7 @@ class RestorationBounds:
         """Whether all spanning trees of the part with the sources, if no more than `most`, say what is shed."""
         if not self._trees_suffice or self._infeed.any():
             return False
-        inside = (part == 0) & (self._label == np.arange(len(part)))
+        inside = (part == 0) & (self.network.merged == np.arange(len(part)))
         return self._all.knows(live) or self._all.number(live, inside) <= most
 
     def _live(self, whole: Bools) -> tuple[Ints, Bools]:
@@ -346,7 +335,7 @@ class RestorationBounds:
         """Whether some spanning tree serves as well as any part of one: a bus without load or infeed may hang anywhere,
         since voltages need not change along a branch without flow, and the limits are the same everywhere."""
         net, feeder = self.network, self._feeder
-        inner = self._label != self._root
+        inner = self.network.merged != self._root
         alike = np.ptp(feeder.low[inner]) == 0.0 and np.ptp(feeder.high[inner]) == 0.0 if inner.any() else False
         sheds = (feeder.p != 0.0) | (feeder.q == 0.0)
         if not alike or len(net.generator_names) or not sheds.all():
@@ -384,7 +373,7 @@ class RestorationBounds:
         """(N) part of each bus; that of the sources is 0."""
         key = whole.tobytes()
         if key not in self._parts:
-            self._parts[key] = parts(self._feeder, whole, self._root)[self._label]
+            self._parts[key] = parts(self._feeder, whole, self._root)[self.network.merged]
         return self._parts[key]
 
     def _below(self, whole: Bools, decision: Floats, slope: Floats) -> float:

@@ -64,9 +64,7 @@ class Feeder(NamedTuple):
 def feeder_of(network: Network, price: Floats, buses: Ints, root_w: Floats) -> Feeder:
     """The grid; `buses` that may get a generator hold `root_w` as roots."""
     n, e = network.n_terminals, network.n_conductors
-    label = np.arange(n)
-    label[network.source_terminal] = network.source_terminal[0]
-    fr, to = label[network.terminal_fr], label[network.terminal_to]
+    fr, to = network.merged_ends
     demand = nominal_demand(network)
     low, high = voltage_limits(network)
     held = np.ones(n)

@@ -11,7 +11,6 @@ import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.formulations.radiality import by_branch
-from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.io.memory import switches_of
 from openpoint.names import join_names
@@ -192,12 +191,7 @@ def _branch(network: Network, conductor: int) -> str:
 def _loops(question: PlanQuestion, closed: Bools) -> int:
     """Number of independent loops, sources counted as one."""
     network = question.network
-    closed = closed[network.conductor_branch]
-    node = np.arange(network.n_terminals)
-    node[network.source_terminal] = network.source_terminal[0]
-    fr, to = node[network.terminal_fr[closed]], node[network.terminal_to[closed]]
-    parts = int(components(network.n_terminals, fr, to).max(initial=-1)) + 1 - (len(node) - len(np.unique(node)))
-    return int(closed.sum()) - (len(np.unique(node)) - parts)
+    return int((~network.in_forest(np.flatnonzero(closed[network.conductor_branch]))).sum())
 
 
 def _notes(question: PlanQuestion, order: Order, options: SwitchPlanOptions) -> tuple[str, ...]:

@@ -98,10 +98,8 @@ def _exchanges(network: Network, ac: AcEvaluator, after: Bools, loss: float) -> 
 
 def _openings(network: Network, closed: Bools, after: Bools, close: int) -> list[int]:
     """Branches of the loop that closing one makes that are not closed in the end; there is at least one."""
-    node = np.arange(network.n_terminals)
-    node[network.source_terminal] = network.source_terminal[0]
-    fr, to, now = node[network.terminal_fr], node[network.terminal_to], np.flatnonzero(closed)
-    loop = path(len(node), fr[now], to[now], int(fr[close]), int(to[close])) or ()
+    (fr, to), now = network.merged_ends, np.flatnonzero(closed)
+    loop = path(network.n_terminals, fr[now], to[now], int(fr[close]), int(to[close])) or ()
     return [int(now[k]) for k in loop if not after[now[k]]]
 
 

@@ -92,6 +92,13 @@ def test_what_is_remote_is_switched_as_soon_as_secure_says(minimize: str) -> Non
     assert result.before.saidi_h_per_year != pytest.approx(plain.saidi_h_per_year)
 
 
+def test_a_branch_that_is_closed_today_stays_open_where_it_is_locked_open() -> None:
+    plain = openpoint.reconfigure("baran33", locked_open="3")
+    found = openpoint.reconfigure_secure("baran33", locked_open="3", restorable=37)  # all faults may be unrestorable
+    assert "3" in found.open_branches
+    assert found.loss_kw == pytest.approx(plain.loss_kw, rel=1e-4)
+
+
 def test_a_number_that_nothing_keeps_is_proven_to_be_none() -> None:
     result = openpoint.reconfigure_secure("baran33", restorable=0)
     assert result.termination is Termination.INFEASIBLE

@@ -139,21 +139,13 @@ class LossSearch:
     def _leaf(self, status: States) -> None:
         """Evaluate a radial state."""
         self.leaves += 1
-        closed = np.zeros(self.task.network.n_conductors, dtype=np.bool_)
-        closed[self.numbering.branch] = status == CLOSED
-        self.exchange.offer(closed, 0)
+        self.exchange.offer(_of_all(self, status) == CLOSED, 0)
 
     def _may_hold(self) -> bool:
         """Whether some completion of the current node may keep the limits of faults."""
         if not propagate(self.model, self.tree.work):
             return False
-        return self.task.least(self._status()) is not None
-
-    def _status(self) -> States:
-        """(E) states of the branches at the current node."""
-        status = np.full(self.task.network.n_conductors, OPEN, dtype=np.int8)
-        status[self.numbering.branch] = self.tree.work.status
-        return status
+        return self.task.least(_of_all(self, self.tree.work.status)) is not None
 
     def _keep(self, state: EvaluatedState) -> None:
         """Lower the cutoff to a state that keeps all limits."""
@@ -181,6 +173,13 @@ class LossSearch:
         self.used, self.began = self.used + now - self.began, now
         found = ended(self.task, self.exchange.best, reason, self._progress())
         return replace(found, probes=int(self.tree.counts.probes[0]), leaves=self.leaves)
+
+
+def _of_all(search: LossSearch | IndexSearch, status: States) -> States:
+    """(E) states of all branches, of those (m) of the model."""
+    found = np.full(search.task.network.n_conductors, OPEN, dtype=np.int8)
+    found[search.numbering.branch] = status
+    return found
 
 
 class _Cuts:
@@ -321,17 +320,13 @@ class IndexSearch:
         self.work.status[:] = status
         if not propagate(self.model, self.work):
             return None
-        known = np.full(self.task.network.n_conductors, OPEN, dtype=np.int8)
-        known[self.numbering.branch] = self.work.status
-        bound = self.task.least(known)
+        bound = self.task.least(_of_all(self, self.work.status))
         return None if bound is None else (bound, self.work.status.copy())
 
     def _leaf(self, status: States) -> None:
         """Evaluate a radial state."""
         self.leaves += 1
-        closed = np.zeros(self.task.network.n_conductors, dtype=np.bool_)
-        closed[self.numbering.branch] = status == CLOSED
-        self.exchange.offer(closed, 0)
+        self.exchange.offer(_of_all(self, status) == CLOSED, 0)
 
     def _divide(self, bound: float, status: States, free: Ints) -> None:
         """Decide the branch of the best score."""
@@ -389,10 +384,8 @@ class IndexSearch:
 
     def _candidates(self, status: States, free: Ints) -> Ints:
         """Undecided branches between what is attached and the rest, those first that reach most."""
-        known = np.full(self.task.network.n_conductors, OPEN, dtype=np.int8)
-        known[self.numbering.branch] = status
         bound, network = self.task.bound, self.task.network
-        bound.faults(known, self.task.limits.most)
+        bound.faults(_of_all(self, status), self.task.limits.most)
         place, part = bound.work.place[: network.n_terminals], bound.work.part[: network.n_terminals]
         weight = np.bincount(part[part >= 0], bound.least.by_weight[part >= 0], minlength=network.n_terminals)
         branch = self.numbering.branch[free]

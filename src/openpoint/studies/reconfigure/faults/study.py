@@ -79,14 +79,7 @@ class Faults(Generic[Asked]):
 
     def task(self, sought: Sought, limits: FaultLimits) -> FaultTask:
         """The task of a search."""
-        program = self.program
-        return FaultTask(
-            program.network,
-            program.rules,
-            self.evaluator,
-            sought,
-            limits,
-        )
+        return FaultTask(self.program.network, self.program.rules, self.evaluator, sought, limits)
 
     def limits(self) -> FaultLimits:
         """The limits of faults that are asked for.
@@ -109,14 +102,10 @@ class Faults(Generic[Asked]):
         return replace(limits, may=self.today.unrestorable)
 
     def starts(self, deadline: Deadline) -> list[Bools]:
-        """Radial states to begin with: today's, and one of little loss."""
-        program = self.program
-        found = exchange_branches(
-            program.network,
-            program.rules,
-            deadline=deadline,
-        )
-        known = [program.network.closed] if self.today is not None else []
+        """Radial states to begin with: today's where it keeps the locks, and one of little loss."""
+        program, today = self.program, self.program.network.closed
+        found = exchange_branches(program.network, program.rules, deadline=deadline)
+        known = [today] if self.today is not None and program.rules.keeps(today) else []
         return [*known, *(closed for closed in (found.closed, found.least_violation) if closed is not None)]
 
     def scale(self, sought: Sought) -> float:

@@ -10,23 +10,24 @@ steps at random (iterated local search; Lourenço, Martin and Stützle 2003).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints, States
+from openpoint.arrays import Bools, Floats, States
+from openpoint.formulations.radiality import choices_left
 from openpoint.network import Network
 from openpoint.network.freedom import SwitchingRules
 from openpoint.powerflow.arrays import Wires, work_for
 from openpoint.powerflow.balanced import kernel_input
 from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.exchange.pairs import exchanges
 from openpoint.studies.reconfigure.faults.arrays import FaultData, Least, fault_work, least_for, partial_work
 from openpoint.studies.reconfigure.faults.bound_kernel import bound_faults
 from openpoint.studies.reconfigure.faults.kernel import evaluate_faults
-from openpoint.studies.secure.model.faults import tree_of
 
 ENDLESS = 2**62
 
@@ -284,13 +285,15 @@ class FaultExchange:
     """Branch exchange for one task.
 
     Attributes:
-        best: the best state so far. evaluations: number of states whose faults were evaluated. effort_limit: how many
-            are worth evaluating at a time.
+        choices: what the rules leave to decide. best: the best state so far.
+        evaluations: number of states whose faults were evaluated. effort_limit: how many are worth evaluating at a
+            time.
     """
 
     def __init__(self, task: FaultTask, over: Callable[[], bool], better: Callable[[EvaluatedState], None]) -> None:
         """`over`: called regularly; True stops. `better`: called with every state that is better than all before."""
         self.task, self.over, self.better = task, over, better
+        self.choices = choices_left(task.network, task.rules)
         self.best: EvaluatedState | None = None
         self.evaluations = 0
         self.random = np.random.default_rng(1)
@@ -356,40 +359,10 @@ class FaultExchange:
 
     def _near(self, closed: Bools) -> Bools:
         """(K, E) radial states that one step leads to."""
-        pairs = list(self._pairs(closed))
-        near = np.repeat(closed[None, :], len(pairs), axis=0)
-        for row, (close, away) in zip(near, pairs, strict=True):
-            row[close], row[away] = True, False
-        if self.task.rules.max_changes is not None:
-            near = near[np.sum(near != self.task.network.closed, axis=1) <= self.task.rules.max_changes]
+        near, rules = exchanges(self.choices, closed), self.task.rules
+        if rules.max_changes is not None:
+            near = near[np.sum(near != self.task.network.closed, axis=1) <= rules.max_changes]
         return near
-
-    def _pairs(self, closed: Bools) -> Iterator[tuple[int, int]]:
-        task, network = self.task, self.task.network
-        tree = tree_of(network, closed)
-        if tree is None:
-            return
-        no_loop = network.terminal_fr != network.terminal_to
-        for close in np.flatnonzero(~closed & ~task.rules.must_open & no_loop).tolist():
-            for away in self._loop(tree.place, tree.above, int(close)):
-                if not task.rules.must_close[away]:
-                    yield close, away
-
-    def _loop(self, place: Ints, above: Ints, close: int) -> list[int]:
-        """The closed branches of the loop that a branch closes."""
-        network, found = self.task.network, []
-        ends = [int(network.terminal_fr[close]), int(network.terminal_to[close])]
-        while ends[0] != ends[1]:
-            side = 0 if place[ends[0]] > place[ends[1]] else 1  # the later one is no ancestor of the other
-            e = int(above[ends[side]])
-            if e < 0:
-                side = 1 - side
-                e = int(above[ends[side]])
-                if e < 0:
-                    break  # two sources
-            found.append(e)
-            ends[side] = int(network.terminal_fr[e] + network.terminal_to[e]) - ends[side]
-        return found
 
     def _kicked(self, closed: Bools) -> Bools | None:
         """The state after some steps at random."""

@@ -273,11 +273,9 @@ def _grouped(group: Ints, count: int, values: Ints | None = None) -> list[Ints]:
 
 def on_loops(network: Network, closed: Bools) -> Bools:
     """(E) closed branches that lie on a loop or on a path between two sources."""
-    node = np.arange(network.n_terminals)
-    node[network.source_terminal] = network.source_terminal[:1]
-    shut = np.flatnonzero(closed)
+    (fr, to), shut = network.merged_ends, np.flatnonzero(closed)
     result = np.zeros(network.n_conductors, dtype=np.bool_)
-    result[shut] = ~bridges(network.n_terminals, node[network.terminal_fr[shut]], node[network.terminal_to[shut]])
+    result[shut] = ~bridges(network.n_terminals, fr[shut], to[shut])
     return result
 
 

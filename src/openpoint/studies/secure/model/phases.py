@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints
-from openpoint.graph import energised, forest
+from openpoint.arrays import Bools, Floats
+from openpoint.graph import energised
 from openpoint.network import Network
 from openpoint.network.stations import Stations, without_meshes
 from openpoint.search.plan.flows import NO_FLOW, PhaseStates, figures_of, without_figures
@@ -64,15 +64,8 @@ def loops_opened(graph: Network) -> Stations:
     """The graph, and a tree or forest of it: without a branch of each loop that stays closed."""
     held = np.flatnonzero(graph.closed & ~graph.switchable)
     dropped = np.zeros(graph.n_conductors, dtype=np.bool_)
-    dropped[held[~_forest(graph, held)]] = True
+    dropped[held[~graph.in_forest(held)]] = True
     return replace(without_meshes(graph), opened=replace(graph, closed=graph.closed & ~dropped), dropped=dropped)
-
-
-def _forest(graph: Network, branches: Ints) -> Bools:
-    """Whether each of some branches joins what those before do not; sources count as one."""
-    node = np.arange(graph.n_terminals)
-    node[graph.source_terminal] = graph.source_terminal[:1]
-    return forest(len(node), node[graph.terminal_fr[branches]], node[graph.terminal_to[branches]])
 
 
 @dataclass(frozen=True)
@@ -122,7 +115,7 @@ class PhaseFaultStates:
         return EvaluatedState(ties, served, figures, float(found.loss_kw[0]) / graph.s_base_kva)
 
     def _loops(self, closed: Bools) -> int:
-        return int((~_forest(self.graph, np.flatnonzero(closed))).sum())
+        return int((~self.graph.in_forest(np.flatnonzero(closed))).sum())
 
 
 def lowest(network: Network, v: Floats) -> Floats:

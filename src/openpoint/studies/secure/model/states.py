@@ -23,7 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Ints
-from openpoint.graph import energised, forest
+from openpoint.graph import energised
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE, greatest_magnitude, least_magnitude
 from openpoint.network.stations import Stations, open_held_meshes
@@ -160,10 +160,8 @@ def remainder_of(stations: Stations, fault: Fault) -> Remainder:
     inside = usable & fed[fr] & fed[to]
     part = part_of(_with_hanging(_with_fixed_outputs(whole), inside), np.flatnonzero(fed), np.flatnonzero(inside))
     held = np.flatnonzero(part.network.closed & ~part.network.switchable)
-    node = np.arange(part.network.n_terminals)
-    node[part.network.source_terminal] = part.network.source_terminal[:1]
-    trees = forest(len(node), node[part.network.terminal_fr[held]], node[part.network.terminal_to[held]])
-    return Remainder(whole, part, tuple(bool(fed[each.buses[0]]) for each in fault.parts), bool(trees.all()))
+    trees = bool(part.network.in_forest(held).all())
+    return Remainder(whole, part, tuple(bool(fed[each.buses[0]]) for each in fault.parts), trees)
 
 
 def _isolated(stations: Stations, fault: Fault) -> Network:
