@@ -1,12 +1,14 @@
 """Lean functions take tables, arrays, numbers and named tuples of these, as in Python."""
 
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from openpoint.compiled.jit import lean
+from openpoint.compiled.machine_code import Code, read, write
 
 
 class Several(NamedTuple):
@@ -76,3 +78,16 @@ def test_results_have_the_types_of_python() -> None:
 def test_what_is_no_number_is_refused() -> None:
     with pytest.raises(TypeError, match="take no str"):
         smaller("2", 2.5)  # type: ignore[arg-type]
+
+
+def test_code_that_cannot_be_read_or_kept_is_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, place = Code("f.entry", "none", [], b"\x7fELF"), tmp_path / "f-text-kinds.nbo"
+    write(place, code)
+    assert read(place, "f") == code
+    place.unlink()
+    assert read(place, "f") is None
+    place.mkdir()
+    assert read(place, "f") is None
+    write(place, code)
+    assert read(place, "f") is None
+    assert capsys.readouterr().err == ""

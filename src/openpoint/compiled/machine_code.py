@@ -166,10 +166,14 @@ def _folder(source: Path) -> Path | None:
 
 
 def read(path: Path | None, name: str) -> Code | None:
-    """Machine code from its file; None where there is none, or where it is damaged, which is said."""
-    if path is None or not path.is_file():
+    """Machine code from its file; None where none can be read, or where it is damaged, which is said."""
+    if path is None:
         return None
-    digest, _, content = path.read_bytes().partition(b"\n")
+    try:
+        kept = path.read_bytes()
+    except OSError:  # none yet; another process has put one of a newer text in its place; it is another user's
+        return None
+    digest, _, content = kept.partition(b"\n")
     head, _, code = content.partition(b"\n")
     if digest == _digest(content):
         return Code(**json.loads(head), machine_code=code)
