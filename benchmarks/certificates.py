@@ -140,7 +140,8 @@ def main() -> None:
                 measured(small, *within)
             rows = [measured(source, *within) for source in (*BUILT_IN, *given.files)]
             rows += [measured(source, *within, COARSE) for source in given.coarse]
-            record = {"machine": timing.machine(), "rows": [asdict(row) for row in [*rows, *of_many(*within)]]}
+            every = [asdict(row) for row in [*rows, *of_many(*within)]]
+            record: dict[str, Any] = {"machine": timing.machine(), "rows": every}
         else:
             record = json.loads(given.given.read_text(encoding="utf-8"))
             if given.many:

@@ -53,11 +53,11 @@ def main() -> int:
     for kind, t in tallies.items():
         each = 1e3 * seconds[kind] / max(t.mutants, 1)
         print(f"{kind:12} {t.mutants:9,} {t.accepted:9,} {each:8.2f} {len(t.wrong):6}")
-    total, wrong = sum(t.mutants for t in tallies.values()), [w for t in tallies.values() for w in t.wrong]
+    total, every = sum(t.mutants for t in tallies.values()), [w for t in tallies.values() for w in t.wrong]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"in all {total:,}; the slowest took {worst:.2f} s; at most {memory:,.0f} MB; wrong: {len(wrong)}")
-    print("\n".join(wrong[:50]))
-    return 1 if wrong else 0
+    print(f"in all {total:,}; the slowest took {worst:.2f} s; at most {memory:,.0f} MB; wrong: {len(every)}")
+    print("\n".join(every[:50]))
+    return 1 if every else 0
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _compare(kind: str, seed: int, options: argparse.Namespace, folder: Path, tr
     if case is None:
         return
     question, text = case
-    problem = reference.Problem(problem_text(question))
+    problem = reference.Problem(problem_text(question))  # type: ignore[no-untyped-call]
     pieces = pieces_of(text)
     tried["certificates"] += 1
     found = both(question, text, folder / "mutated", problem)

@@ -31,7 +31,8 @@ from pathlib import Path
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 from openpoint.errors import OptionError
-from openpoint.studies.dispatch.day.methods import MethodName, method_of
+from openpoint.studies.dispatch.day.methods import METHODS as WAYS
+from openpoint.studies.dispatch.day.methods import MethodName
 from openpoint.studies.dispatch.day.model.question import Cadence, DayOutcome, DayQuestion
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
@@ -54,7 +55,8 @@ CONTENT = 1e-6
 def answered(question: DayQuestion, method: MethodName, seconds: float) -> DayOutcome:
     """The answer of a method by name, within so many processor seconds."""
     deadline = Deadline(seconds, clock=time.process_time)
-    return method_of(method, GAP, None).solve(question, None, deadline)
+    answer: DayOutcome = WAYS[method](gap=GAP).solve(question, None, deadline)
+    return answer
 
 
 def faults(question: DayQuestion, known: Known, answer: DayOutcome) -> list[str]:

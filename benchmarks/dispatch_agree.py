@@ -65,7 +65,7 @@ class Answer:
     termination: Termination
     lower: float
     value: float
-    state: tuple[Bools, Ints, Complexes] | None
+    state: tuple[Bools, Ints, Complexes | None] | None
     proof: Path | None = None
 
 

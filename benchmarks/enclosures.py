@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 # Before numpy is imported: one core for everybody, whatever the linear algebra underneath would take.
@@ -126,7 +127,7 @@ def of_grid(name: str | Grid, shares: dict[str, float], budget: float | None, co
     for points in realisations(count, len(ports.names), budget, rng, at_once):
         network = with_other_ohms(given, ports.ohms, rng) if any(ports.ohms) else given
         moved = ports.spread @ points
-        demand = {each: np.repeat(getattr(network, each)[None, :], points.shape[1], axis=0) for each in names}
+        demand: dict[str, Any] = {each: np.tile(getattr(network, each), (points.shape[1], 1)) for each in names}
         for degree, each in enumerate(names):
             of = ports.degree == degree
             demand[each][:, ports.fr[of]] += moved[of].T
@@ -224,7 +225,9 @@ def sampled(count: int) -> list[list[str]]:
         count // 12,
         openpoint.partition("ieee37-microgrids", uncertainty=0.15, uncertain_loads=6, certify=True),
     )
-    assert plan.certificate.claim is not None
+    assert plan.certificate is not None
+    claim = plan.certificate.claim
+    assert claim is not None
     wide = [without_bands(openpoint.read(name)) for name in ("ieee13", "ieee37")]
     both = {"load": 0.1, "generation": 0.3}
     ohms = {"load": 0.1, "generation": 0.3, "resistance": 0.1, "reactance": 0.05}
@@ -244,7 +247,7 @@ def sampled(count: int) -> list[list[str]]:
         ("100 random", "wye, delta, ZIP, regulators, load ±10 %, generation ±30 %, r ±10 %, x ±5 %",
          lambda: of_phases((0.1, 0.05), each)),
         ("ieee37-microgrids", "six loads ±15 %, recourse",
-         lambda: of_claim(openpoint.read("ieee37-microgrids"), plan.certificate.claim, each)),
+         lambda: of_claim(openpoint.read("ieee37-microgrids"), claim, each)),
     ]  # fmt: skip
     rows = [["grid", "set", "quantities", "flows", "outside", "CPU s"]]
     for name, what, ask in asked:

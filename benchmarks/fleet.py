@@ -67,7 +67,7 @@ def measure(count: int, workers: int, folder: Path, time_limit_s: float) -> dict
     runs = []
     for word in ("first", "again"):
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        command = ["reconfigure", str(grids), "--out", str(out), "--workers", str(workers)]
+        command = ["reconfigure-fleet", str(grids), "--out", str(out), "--workers", str(workers)]
         done = subprocess.run(
             [sys.executable, "-m", "openpoint", *command, "--time-limit", str(time_limit_s), "--quiet"], check=False
         )

@@ -206,7 +206,7 @@ def _row(problem: Problem, program: HardenProgram, name: str, gap: float, time_l
             termination, note = "failed", str(error)
     seconds, workers = time.perf_counter() - began, _cpu_seconds(resource.RUSAGE_CHILDREN) - workers
     cpu = _cpu_seconds(resource.RUSAGE_SELF) - own + workers
-    spent = {"seconds": seconds, "cpu_seconds": cpu, "workers_cpu_seconds": workers}
+    spent: dict[str, Any] = {"seconds": seconds, "cpu_seconds": cpu, "workers_cpu_seconds": workers}
     return Row(
         **size,  # type: ignore[arg-type]
         **asked,  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,20 @@ os.environ["PYTHONUNBUFFERED"] = "1"
 FILES = "--json r.json --tables tables --tables r.xlsx --report r.html"
 CASES = {
     "search": f"reconfigure zhang118 --gap 1e-9 --time-limit 3 {FILES} --certificate proof.gz --checkpoint open",
-    "switching list": "reconfigure baran33 --json r.json --plan --checklist list.md --tables t.parquet --report r.png",
+    "picture": "reconfigure baran33 --json r.json --tables t.parquet --report r.png",
     "own file": "reconfigure grid.xlsx --write grid.xlsx --force --json r.json",
     "own tables": "reconfigure grid --write grid --force --json r.json",
     "benders": "reconfigure baran33 --method benders --executor processes:2 --json r.json --time-limit 6",
-    "futures": f"reconfigure baran33 --futures f.csv --method search --time-limit 4 {FILES} --certificate proof.gz",
-    "year": "reconfigure civanlar16 --year synthetic-hours --json r.json --certificate proof.gz --time-limit 4",
-    "front": "reconfigure civanlar16 --front unrestorable --json r.json --tables tables",
+    "futures": f"reconfigure-futures baran33 f.csv --method search --time-limit 4 {FILES} --certificate proof.gz",
+    "year": "reconfigure-year civanlar16 synthetic-hours --json r.json --certificate proof.gz --time-limit 4",
+    "front": "reconfigure-front civanlar16 unrestorable --json r.json --tables tables",
     "dispatch": "dispatch baran33-devices --time-limit 4 --json r.json --certificate proof.gz --out state --force",
-    "day": "dispatch baran33 --day baran33-day --time-limit 2 --json r.json --tables r.xlsx",
+    "day": "dispatch-day baran33 baran33-day --time-limit 2 --json r.json --tables r.xlsx",
     "partition": "partition ieee13-microgrids --uncertainty 0.1 --samples 50 --json r.json",
     "harden": "harden zhang13 --storms 3 --max-lines 1 --max-generators 1 --json r.json --executor processes:2",
     "secure": f"secure baran33 --switchings 2 {FILES}",
     "plan": "plan baran33 7,9,14,32,37 --json r.json --checklist list.html",
-    "fleet": "reconfigure civanlar16 zhang13 baran33 --out fleet --workers 2",
+    "fleet": "reconfigure-fleet civanlar16 zhang13 baran33 --out fleet --workers 2",
     "convert": "convert baran33 grid --force",
     "powerflow": f"powerflow zhang118 {FILES} --report r.svg",
     "draw": "futures civanlar16 --count 50 -o futures.csv --force",
@@ -122,14 +123,10 @@ def _import_all() -> None:
     from openpoint.studies.catalog import STUDIES
 
     for study in STUDIES:
-        for part in ("study", "view", "page", "pictures", "result"):
-            try:
-                import_module(f"{study.place}.{part}")
-            except ModuleNotFoundError:
-                continue
-        if study.command:
-            import_module(study.command)
-    for name in ("cli.app", "cli.grid", "cli.display", "search.topology", "verify", "io.write_back", "results.export"):
+        for part in ("study", "report", "result"):
+            if find_spec(place := f"{study.place}.{part}"):
+                import_module(place)
+    for name in ("cli.app", "cli.study", "cli.grid", "cli.display", "cli.verify", "search.topology", "results.export"):
         import_module(f"openpoint.{name}")
     for name in ("cvxpy", "highspy", "clarabel", "xlsxwriter", "matplotlib.figure"):
         import_module(name)

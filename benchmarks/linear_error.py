@@ -98,9 +98,9 @@ def row(name: str, share: float) -> Row:
     scale = np.random.default_rng(0).uniform(0.8, 1.2, (SAMPLES, 1))
     evaluate(network, closed, scale * loads[0], scale * loads[1], reference=reference)
     each_us = (time.perf_counter() - start) / SAMPLES * 1e6
-    worst = [float(error[phase == p].max()) for p in "abc"]
-    lines = float(np.abs(between - exact).max()), float(exact[exact > 0].min())
-    return Row(name, share, *worst, float(less.max()), *lines, each_us)
+    a, b, c = (float(error[phase == p].max()) for p in "abc")
+    lines, least = float(np.abs(between - exact).max()), float(exact[exact > 0].min())
+    return Row(name, share, a, b, c, float(less.max()), lines, least, each_us)
 
 
 def feeder(name: str, share: float) -> Grid:

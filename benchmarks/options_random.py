@@ -26,8 +26,9 @@ ENDINGS = {0, 2, 3, 4, 5, 6, 74, 130}
 SKIPPED = ("install-completion", "show-completion", "warmup", "help", "executor", "debug")
 GRIDS = ("civanlar16", "baran33", "dispatch33", "zhang13", "ieee13", "ieee37-microgrids", "baran33-devices", "nowhere")
 NUMBERS = ("0", "1", "2", "0.5", "1e-3", "1.05", "0.95", "-1", "1e9", "nan", "inf", "x", "")
-WORDS = ("7", "7,9", "*", "33", "nowhere", "", "losses", "losses=1,changes=0.1", "saidi", "saidi=1", "expectation")
-WORDS += ("cvar:0.9", "worst", "regret", "tv:0.1", "scip", "highs", "none", "a=1", "0.1", "é", "monthly", "13")
+WORDS: tuple[str, ...] = ("7", "7,9", "*", "33", "nowhere", "", "losses", "losses=1,changes=0.1", "saidi", "saidi=1")
+WORDS += ("expectation", "cvar:0.9", "worst", "regret", "tv:0.1", "scip", "highs", "none", "a=1", "0.1", "é")
+WORDS += ("monthly", "13")
 PLACES = (
     "out.json",
     "out.csv",
@@ -104,7 +105,7 @@ def value_of(option: Any, draw: random.Random) -> str:
     kinds = {each for each in (kind, *get_args(kind)) if isinstance(each, type)}
     if draw.random() < 0.08:
         return draw.choice((*NUMBERS, *WORDS, *PLACES))
-    if choices := [str(each.value) for each in kinds if issubclass(each, Enum) for each in each]:
+    if choices := [str(member.value) for each in kinds if issubclass(each, Enum) for member in each]:
         return draw.choice(choices)
     if kinds & {int, float}:
         return draw.choice(("1", "2", "3", "5", "0") if int in kinds and draw.random() < 0.7 else NUMBERS)

@@ -172,8 +172,8 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     for loads in counts:
         line = [str(loads)]
         for way in WAYS:
-            run = next((r for r in runs if (r.part, r.loads, r.way) == ("loads", loads, way)), None)
-            line.append("" if run is None else _seconds(run))
+            found_run = next((r for r in runs if (r.part, r.loads, r.way) == ("loads", loads, way)), None)
+            line.append("" if found_run is None else _seconds(found_run))
         table.append(line)
     found.append((f"Processor seconds to the proof, IEEE 37, generators × 1.5, {LEVEL:.0%}", table))
     return [(title, table) for title, table in found if len(table) > 1]

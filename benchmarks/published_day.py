@@ -76,13 +76,13 @@ def computed(gap: float) -> dict[str, Any]:
 def of_grid(name: str, gap: float) -> dict[str, Any]:
     """The cases of a grid: with the topology free; with those printed, and with the one of case d, in its place."""
     grid, common = openpoint.read(name), {"day": f"{name}-day", "gap": gap, "time_limit_s": 900.0}
-    free = {
+    free: dict[str, dict[str, Any]] = {
         f"{case} {plan}": {**common, "shift": {"buses": shift}, **options}
         for plan, options in PLANS.items()
         for case, shift in SHIFTS.items()
     }
     found = openpoint.compare(grid, "dispatch-day", free)
-    record: dict[str, Any] = {"free": {case: figures(result) for case, result in found.results.items()}}
+    record: dict[str, Any] = {"free": {case: figures(result) for case, result in found.results.items()}}  # type: ignore[arg-type]
     opened = {f"printed {case}": printed[0] for case, printed in PUBLISHED[name].items() if case in SHIFTS}
     for plan in PLANS:
         opened |= {f"of d {plan} in {case}": " ".join(found[f"d {plan}"].open_branches) for case in SHIFTS}

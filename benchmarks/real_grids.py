@@ -213,6 +213,7 @@ def answered(file: Path) -> dict[str, Any]:
     )
     plan = openpoint.plan_answer(answer)
     begun = time.process_time()
+    assert answer.grid_after is not None
     faults = {"before": faults_in(grid, None), "after": faults_in(answer.grid_after, None)}
     faults_seconds = time.process_time() - begun
     states = {"before": pp.from_json(str(file)), "after": again}

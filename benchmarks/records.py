@@ -74,7 +74,8 @@ def instances() -> list[Instance]:
     return [
         Instance(
             row["name"],
-            *row["data"].split(" ", 1),
+            row["data"].partition(" ")[0],
+            row["data"].partition(" ")[2],
             row.get("sha256", ""),
             row["source"],
             tuple(row["question"].split()),
@@ -271,9 +272,9 @@ def main() -> int:
     rows = [(instance, record["rows"].get(instance.name)) for instance in every]
     text = f"{tables.as_markdown(table(rows))}\n\n{tables.where(record)} {KEPT}\n\n## Row by row\n\n{details(rows)}"
     PAGE.write_text(tables.between_marks(PAGE.read_text("utf-8"), text), encoding="utf-8")
-    for fault in (found := faults(rows)):
+    for fault in (wrong := faults(rows)):
         print(fault, file=sys.stderr)
-    return 1 if found else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

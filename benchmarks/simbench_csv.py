@@ -56,6 +56,7 @@ def after(folder: Path) -> tuple[float, float, int]:
     if "tap_changer_type" in net.trafo:  # as the tables have it: pandapower ignores positions of an empty type
         net.trafo.loc[net.trafo.tap_side.notna(), "tap_changer_type"] = "Ratio"
     pandapower.runpp(net, tolerance_mva=1e-9, numba=False)
+    assert answer.loss_kw is not None
     return answer.loss_kw, 1e3 * float(net.res_line.pl_mw.sum() + net.res_trafo.pl_mw.sum()), len(changes)
 
 

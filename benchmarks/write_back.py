@@ -38,7 +38,8 @@ def main() -> int:
     print("| file | switchings | before kW | Δ | after kW | Δ |")
     greatest = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        cases = [(Path(folder) / f"{name}.json", pgm_file, by_pgm, name) for name in GRIDS]
+        cases = list[tuple[Path, Any, Any, str]]()
+        cases += [(Path(folder) / f"{name}.json", pgm_file, by_pgm, name) for name in GRIDS]
         cases += [(Path(folder) / f"{name}.dss", opendss_file, by_opendss, name) for name in GRIDS]
         cases += [(file, None, by_pandapower, file.stem) for file in given.files]
         for file, made, loss_of, name in cases:
@@ -48,6 +49,7 @@ def main() -> int:
             answer = openpoint.reconfigure(asked, method=openpoint.TopologySearch(gap=1e-4, time_limit_s=60.0))
             copy = Path(folder) / f"copy of {file.name}"
             changes = write_back(file, copy, dict(answer.branches.select("name", "closed_after").iter_rows()))
+            assert answer.loss_before_kw is not None
             both = (answer.loss_before_kw, loss_of(file)), (answer.loss_kw or math.nan, loss_of(copy))
             differences = [abs(mine / theirs - 1.0) for mine, theirs in both]
             greatest = max(greatest, *differences)

@@ -34,7 +34,7 @@ def _row(name: str, arguments: argparse.Namespace) -> str:
     grid = openpoint.read(name)
     options = ReconfigureYearOptions(arguments.year, gap=arguments.gap, time_limit_s=arguments.limit)
     began = time.process_time()
-    prepared = year_of(grid, options, options.year)
+    prepared = year_of("reconfigure-year", grid, options, options.year)
     found = prepared.solve()
     seconds = time.process_time() - began
     flows = []
