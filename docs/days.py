@@ -47,7 +47,7 @@ or 25 hours are possible, and told.
 
 ## Futures of a day
 
-`openpoint dispatch GRID --day DAY --futures futures.csv` plans for days that may come, each with its probability: a
+`openpoint dispatch-day GRID DAY --futures futures.csv` plans for days that may come, each with its probability: a
 table (`.csv`, `.parquet`, or the sheet `futures` of a workbook) with a row for each future and period.
 
 ```text

@@ -364,6 +364,29 @@ def test_a_code_name_of_the_glossary_exists(name: str) -> None:
                 found = getattr(holder, part)
 
 
+WRITTEN = re.compile(r"`openpoint ([^`]+)`|^(?:\$|   ) openpoint (.+)$", flags=re.MULTILINE)
+"""Commands in backticks, in lines of a console, and in examples of a help."""
+
+
+def test_options_of_commands_exist_wherever_they_are_written() -> None:
+    root: Any = typer.main.get_command(app)
+    commands = {name: root.get_command(None, name) for name in root.list_commands(None)}
+    known = {
+        name: {"--help"}.union(*([*each.opts, *each.secondary_opts] for each in command.params))
+        for name, command in commands.items()
+    }
+    unknown, found = list[str](), 0
+    for page in (*PAGES, *(ROOT / "src").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in map("".join, WRITTEN.findall(text)):
+            name, *words = re.split(r" && |[|(#]", re.sub(r"\"[^\"]*\"", "", line))[0].split()
+            given = {word.partition("=")[0] for word in words if re.match("--[a-z]", word)}
+            unknown += [f"{page.name}: {name} {option}" for option in given - known.get(name, {"--help"})]
+            found += name in commands
+    assert unknown == []
+    assert found > 300
+
+
 def test_options_and_keys_of_the_glossary_exist() -> None:
     root: Any = typer.main.get_command(app)
     names = root.list_commands(None)
