@@ -136,17 +136,16 @@ class Peer:
         began = time.process_time()
         least = self.values.min(axis=1, keepdims=True)
         reach = np.full(self.values.shape[1], True)
-        if problem.before is not None and problem.most is not None:
-            reach = (self.states != problem.before).sum(axis=1) <= problem.most
+        most = problem.rules.max_changes
+        if problem.before is not None and most is not None:
+            reach = (self.states != problem.before).sum(axis=1) <= most
         known = float(np.where(reach, self.values.sum(axis=0), np.inf).min())
         useful = (self.values <= least + known - least.sum()) & reach
         some = np.flatnonzero(useful.any(axis=0))
         if len(some) > PEER_STATES:
             return None
         values = np.where(useful, self.values, np.inf)[:, some]
-        value, _ = best_plan(
-            self.states[some], values, before=problem.before, change=0.0, most=problem.rules.max_changes
-        )
+        value, _ = best_plan(self.states[some], values, before=problem.before, change=0.0, most=most)
         return value, self.seconds + time.process_time() - began
 
 
