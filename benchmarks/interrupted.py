@@ -48,7 +48,7 @@ CASES = {
     "dispatch": "dispatch baran33-devices --time-limit 4 --json r.json --certificate proof.gz --out state --force",
     "day": "dispatch-day baran33 baran33-day --time-limit 2 --json r.json --tables r.xlsx",
     "partition": "partition ieee13-microgrids --uncertainty 0.1 --samples 50 --json r.json",
-    "harden": "harden zhang13 --disasters storms:3 --max-lines 1 --max-generators 1 --json r.json --executor processes:2",
+    "harden": "harden zhang13 --disasters storms:3 --max-lines 1 --json r.json --executor processes:2",
     "secure": f"secure baran33 --switchings 2 {FILES}",
     "plan": "plan baran33 7,9,14,32,37 --json r.json --checklist list.html",
     "fleet": "reconfigure-fleet civanlar16 zhang13 baran33 --out fleet --workers 2",
