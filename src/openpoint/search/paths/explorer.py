@@ -52,7 +52,7 @@ _LOG = logging.getLogger(__name__)
 
 LEAST = 150
 """Paths from which on the first node is bounded by parts."""
-ROUNDS = ((2, 24, 1000, 0.05), (64, 96, 3000, 0.01))
+ROUNDS = ((2, 32, 1000, 0.05), (64, 96, 3000, 0.01))
 """Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
 first level is for the prices at the border (`openpoint.search.paths.border`)."""
 

@@ -12,6 +12,13 @@ Nodes are bounded as those of the whole grid are (`openpoint.search.paths.ascent
 first: its bound is one of the part, however few nodes there were. The multipliers at the border of the part are never
 changed, as its metric is 0 there; they are kept with all their digits, since the bound of the whole grid counts on
 exactly these.
+
+Let G be any number, the *goal*. At a node, states of a path and places where it may be open are excluded if the bound
+with them reaches G (`openpoint.search.paths.ascent.fix`); nodes whose bound reaches G are not divided. A state of the
+part is in a node that is left, or it costs at least G. So min(G, least bound of the nodes that are left) is a bound of
+the part. G is the bound of one state of the part, at the best multipliers found for it: of that which was best at the
+last prices, or which the relaxation chose at a node on the way. So it is about as high as the least cost, and the lower
+it is, the more is excluded. In a certificate nothing is excluded, since its lines have all states of a path.
 """
 
 from __future__ import annotations
@@ -41,6 +48,8 @@ from openpoint.search.paths.ascent import (
     ascend,
     bound_by_paths,
     choose_path,
+    fix,
+    force,
     idle,
     imply,
 )
@@ -208,6 +217,7 @@ class PartNodes(Table):
             branched into, one for each state of this path, or two; −1 = none. at: (C) −1 where that is by its states,
             else the last place of the first of two nodes, by where it is open. low, high: (C, K) first and last place
             where a path may be open. status: states of the branches at the current node, which is closed beyond these.
+        state, place: (K) of the state in which the part was least last, 0 = none, and the places where it is open.
     """
 
     mask: States
@@ -220,6 +230,8 @@ class PartNodes(Table):
     low: Indices
     high: Indices
     status: States
+    state: States
+    place: Indices
 
 
 def part_nodes(paths: Paths, work: PathWork, capacity: int) -> PartNodes:
@@ -230,7 +242,9 @@ def part_nodes(paths: Paths, work: PathWork, capacity: int) -> PartNodes:
     low[0], high[0] = paths.start[:-1], paths.start[1:] - 1
     split, below, at = np.zeros((3, capacity), dtype=np.int64)
     status = np.zeros(len(paths.branch), dtype=np.int8)
-    return PartNodes(mask, np.zeros(shape), np.zeros(shape), np.zeros(capacity), split, below, at, low, high, status)
+    state, place = np.zeros(len(work.mask), dtype=np.int8), np.zeros(len(work.mask), dtype=np.int32)
+    found = np.zeros(shape), np.zeros(shape), np.zeros(capacity), split, below, at
+    return PartNodes(mask, *found, low, high, status, state, place)
 
 
 @inlined
@@ -266,6 +280,14 @@ def divide_by(work: PathWork, nodes: PartNodes, own: int, row: int) -> None:
 
 
 @inlined
+def load_node(work: PathWork, nodes: PartNodes, row: int) -> None:
+    """Take the states and multipliers of a node."""
+    load_row(nodes.mask, row, work.mask)
+    load_row(nodes.y, row, work.y)
+    load_row(nodes.mu, row, work.mu)
+
+
+@inlined
 def add_node(
     model: Model,
     paths: Paths,
@@ -279,11 +301,12 @@ def add_node(
     ahead: float,
     most: int,
     firm: bool,
+    goal: float,
 ) -> None:
     """Bound the current node, which lies in one of bound `least`, and keep it in a row, which has its places already.
 
     Its bound is inf where it has no state. `own`: the number of paths that may be divided, the first ones.
-    `firm`: with the least powers in `work`.
+    `firm`: with the least powers in `work`. `goal`: what reaches it is not divided.
     """
     nodes.bound[row] = np.inf
     nodes.split[row] = NO_STATE
@@ -291,7 +314,10 @@ def add_node(
     if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
         if not firm:
             sums(model, paths, work, nodes.status)
-        nodes.bound[row] = max(least, ascend(model, paths, work, nodes.status, huge, np.inf, most, ahead))
+        value = ascend(model, paths, work, nodes.status, huge, goal, most, ahead)
+        nodes.bound[row] = max(least, value)
+        if -np.inf < value < goal < np.inf:
+            exclude(model, paths, work, nodes, own, row, huge, goal)
         divide_by(work, nodes, own, row)
     store_row(work.mask, nodes.mask, row)
     store_row(work.y, nodes.y, row)
@@ -299,11 +325,62 @@ def add_node(
 
 
 @inlined
-def load_node(work: PathWork, nodes: PartNodes, row: int) -> None:
-    """Take the states and multipliers of a node."""
-    load_row(nodes.mask, row, work.mask)
-    load_row(nodes.y, row, work.y)
-    load_row(nodes.mu, row, work.mu)
+def exclude(
+    model: Model, paths: Paths, work: PathWork, nodes: PartNodes, own: int, row: int, huge: float, goal: float
+) -> None:
+    """Exclude states and places of the current node that reach the goal; its bound is the goal if none is left."""
+    value = path_bound(model, paths, work, nodes.status, huge)  # at the best multipliers again
+    if not -np.inf < value < np.inf:
+        return
+    force(paths, work, value)
+    fix(model, paths, work, nodes.status, goal, MARGIN)
+    for k in range(own):
+        low, high = nodes.low[row, k], nodes.high[row, k]
+        while low < high and nodes.status[paths.branch[low]] == CLOSED:
+            low += 1
+        while low < high and nodes.status[paths.branch[high]] == CLOSED:
+            high -= 1
+        nodes.low[row, k], nodes.high[row, k] = low, high
+        if work.mask[k] == 0:
+            nodes.bound[row] = max(nodes.bound[row], goal)
+
+
+@inlined
+def state_bound(
+    model: Model,
+    paths: Paths,
+    work: PathWork,
+    status: Any,
+    nodes: PartNodes,
+    own: int,
+    row: int,
+    huge: float,
+    ahead: float,
+) -> float:
+    """The bound of the state of the part in `kept_state` and `kept_place`, which becomes a row; inf where it has none.
+    """
+    load_node(work, nodes, 0)
+    for k in range(own):
+        nodes.low[row, k], nodes.high[row, k] = nodes.low[0, k], nodes.high[0, k]
+        work.mask[k] &= work.kept_state[k]
+        if work.kept_state[k] == OPEN:
+            nodes.low[row, k], nodes.high[row, k] = work.kept_place[k], work.kept_place[k]
+    add_node(model, paths, work, status, nodes, own, row, -np.inf, huge, ahead, FIRST_OF_PART, False, np.inf)
+    value: float = nodes.bound[row]
+    return value if value > -np.inf else np.inf
+
+
+@inlined
+def choose_state(
+    model: Model, paths: Paths, work: PathWork, status: Any, nodes: PartNodes, own: int, row: int, huge: float
+) -> None:
+    """Write the state of the part that the relaxation chooses at a node to `kept_state` and `kept_place`."""
+    load_node(work, nodes, row)
+    if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
+        sums(model, paths, work, nodes.status)
+        path_bound(model, paths, work, nodes.status, huge)
+    copy_values(work.state, work.kept_state)
+    copy_values(work.place, work.kept_place)
 
 
 @lean
@@ -319,23 +396,40 @@ def search_part(
 ) -> float:
     """Lower bound of the least cost of a part, inf where it has no state.
 
-    It ends where nothing is left to divide of the node of least bound, or where the memory of nodes is full. The states
-    and residuals of that node are left in `work`. `ahead`: see `ascend`.
+    It ends where nothing is left to divide of the node of least bound, where none is left below the goal, or where the
+    memory of nodes is full. The states and residuals of that node are left in `work`. `ahead`: see `ascend`.
     `firm`: with the least powers in `work` at all nodes, in place of those of each node.
     """
     own = 0
     while own < len(work.mask) and paths.start[own] < paths.start[own + 1]:
         own += 1
-    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, ahead, FIRST_OF_PART, firm)
-    rows = 1
+    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, ahead, FIRST_OF_PART, firm, np.inf)
+    # The last two rows have the state whose bound is the goal, and another one.
+    rows, due, room, of_goal, goal = 1, 1, len(nodes.bound) - 2, len(nodes.bound) - 1, np.inf
+    if not firm and nodes.state[0] != 0:
+        copy_values(nodes.state, work.kept_state)
+        copy_values(nodes.place, work.kept_place)
+        goal = state_bound(model, paths, work, status, nodes, own, of_goal, huge, ahead)
     while True:
         best = 0
         for row in range(rows):
             if nodes.bound[row] < nodes.bound[best]:
                 best = row
+        if not firm and rows >= due and nodes.bound[best] < goal:
+            due *= 2
+            choose_state(model, paths, work, status, nodes, own, best, huge)
+            other = 2 * room + 1 - of_goal
+            value = state_bound(model, paths, work, status, nodes, own, other, huge, ahead)
+            if value < goal:
+                goal, of_goal = value, other
+                copy_values(work.kept_state, nodes.state)
+                copy_values(work.kept_place, nodes.place)
+        least: float = min(nodes.bound[best], goal)
+        if least >= goal:
+            best = of_goal
+            break
         k = nodes.split[best]
-        least: float = nodes.bound[best]
-        if k < 0 or rows + 3 > len(nodes.bound):
+        if k < 0 or rows + 3 > room:
             break
         nodes.bound[best] = np.inf
         nodes.below[best] = rows
@@ -352,7 +446,7 @@ def search_part(
                     nodes.high[rows, k] = nodes.at[best]
                 else:
                     nodes.low[rows, k] = nodes.at[best] + 1
-                add_node(model, paths, work, status, nodes, own, rows, least, huge, ahead, NEXT_OF_PART, firm)
+                add_node(model, paths, work, status, nodes, own, rows, least, huge, ahead, NEXT_OF_PART, firm, goal)
                 rows += 1
     load_node(work, nodes, best)
     if least < np.inf and restrict_places(paths, work, status, nodes, own, best) and one_feeder(paths, work):
@@ -360,4 +454,7 @@ def search_part(
             sums(model, paths, work, nodes.status)
         path_bound(model, paths, work, nodes.status, huge)
         residuals(paths, work)
+        if nodes.split[best] < 0:
+            copy_values(work.state, nodes.state)
+            copy_values(work.place, nodes.place)
     return least
