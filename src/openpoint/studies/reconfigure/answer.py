@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools
-from openpoint.graph import is_radial, path
+from openpoint.arrays import Bools, Ints
+from openpoint.graph import components, is_radial, path
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import locked_note, loops_today, why_no_loss
 from openpoint.network import Network
@@ -72,10 +72,11 @@ def _exchanges(network: Network, ac: AcEvaluator, after: Bools, loss: float) -> 
     What an exchange saves seldom rises with those before it, so that only the one that seemed best is looked at anew.
     """
     closed, done = network.closed.copy(), 0
+    node = _joined(network, closed & after)
 
     def best(close: int) -> tuple[float, int, int, float, float, int]:
         tried = []
-        for opened in _openings(network, closed, after, close):
+        for opened in _openings(network, node, closed, after, close):
             state = closed.copy()
             state[[close, opened]] = True, False
             lost, violation = _flow(ac, state)
@@ -96,10 +97,21 @@ def _exchanges(network: Network, ac: AcEvaluator, after: Bools, loss: float) -> 
         loss, done = lost, done + 1
 
 
-def _openings(network: Network, closed: Bools, after: Bools, close: int) -> list[int]:
-    """Branches of the loop that closing one makes that are not closed in the end; there is at least one."""
-    (fr, to), now = network.merged_ends, np.flatnonzero(closed)
-    loop = path(network.n_terminals, fr[now], to[now], int(fr[close]), int(to[close])) or ()
+def _joined(network: Network, closed: Bools) -> Ints:
+    """(N) number of what each bus is joined to by some closed branches; sources that count as one are one."""
+    fr, to = network.merged_ends
+    joined: Ints = np.unique(components(network.n_terminals, fr[closed], to[closed]), return_inverse=True)[1]
+    return joined
+
+
+def _openings(network: Network, node: Ints, closed: Bools, after: Bools, close: int) -> list[int]:
+    """Branches of the loop that closing one makes that are not closed in the end; there is at least one.
+
+    `node`: (N) of `_joined`, by branches that are closed before and after.
+    """
+    fr, to = (node[end] for end in network.merged_ends)
+    now = np.flatnonzero(closed & (fr != to))
+    loop = path(int(node.max()) + 1, fr[now], to[now], int(fr[close]), int(to[close])) or ()
     return [int(now[k]) for k in loop if not after[now[k]]]
 
 
