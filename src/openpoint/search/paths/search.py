@@ -357,8 +357,7 @@ def state_bound(
     huge: float,
     ahead: float,
 ) -> float:
-    """The bound of the state of the part in `kept_state` and `kept_place`, which becomes a row; inf where it has none.
-    """
+    """The bound of the state in `kept_state` and `kept_place`, which becomes a row; inf where the part has it not."""
     load_node(work, nodes, 0)
     for k in range(own):
         nodes.low[row, k], nodes.high[row, k] = nodes.low[0, k], nodes.high[0, k]
