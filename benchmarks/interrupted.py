@@ -60,8 +60,8 @@ CASES = {
 WITH_WORKERS = ("benders", "harden", "fleet")
 WAYS = ("kill", "int", "term", "hup", "size", "disk", "memory", "worker")
 STOPS = {"int": signal.SIGINT, "term": signal.SIGTERM, "hup": signal.SIGHUP}
-LOWER = ("lower_bound_kw", "lower_bound", "lower_bound_usd")
-UPPER = ("objective_kw", "objective", "objective_usd", "cost_usd")
+LOWER = ("energy_bound_mwh", "lower_bound_kw", "lower_bound", "lower_bound_usd")
+UPPER = ("energy_mwh", "objective_kw", "objective", "objective_usd", "cost_usd")
 SHOWN = 6e-4
 """By how much a figure that is shown may be rounded."""
 PATIENCE_S = 150.0
@@ -271,7 +271,8 @@ def _look(ended: Ended, folder: Path, before: dict[str, tuple[int, str]]) -> Non
     killed = ended.code < 0
     beside = {name for name in after if name.endswith((".part", ".earlier")) or name == "open"}
     for name in sorted(set(before) - set(after)):
-        if not (name.endswith("record.json") or f"{name}.earlier" in after):
+        done = ended.code == 0 and (name == "open" or name.endswith((".part", ".earlier")))
+        if not (done or name.endswith("record.json") or f"{name}.earlier" in after):
             ended.faults.append(f"{name} is gone")
     for name, (inode, digest) in after.items():
         if name.startswith(".openpoint") or "/.openpoint" in name:
@@ -317,10 +318,11 @@ def _compare(ended: Ended, document: dict[str, Any], shown: tuple[float, float] 
 def _shown(log: str) -> tuple[float, float] | None:
     """The greatest lower and the least upper bound in the lines of the progress; None where there are none."""
     lowers, uppers = [float("-inf")], [float("inf")]
-    rows = 0
+    rows, inside = 0, False
     for line in log.splitlines():
+        inside = bool(line.strip()) and (inside or ("lower" in line and "upper" in line))
         cells = line.split()
-        if len(cells) < 5 or not cells[0].isdigit() or not line.startswith("   "):
+        if not inside or len(cells) < 5 or not cells[0].isdigit() or not line.startswith("   "):
             continue
         try:
             values = [float(cell.replace(",", "")) if cell != "-" else None for cell in cells[1:5]]

@@ -165,6 +165,18 @@ def test_a_damaged_cache_is_thrown_away_and_said(
     assert not capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of the size of files there")
+@pytest.mark.parametrize("way", ["compiled", "lean"])
+def test_a_full_disk_costs_the_cache_only(way: str, tmp_path: Path) -> None:
+    (tmp_path / "full.py").write_text(
+        f"from openpoint.compiled.jit import {way} as way\n\n\n@way\ndef twice(x: float) -> float:\n    return 2 * x\n"
+    )
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); import full; print(full.twice(3.0))"
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("6.0\n", "")
+    assert not list(tmp_path.rglob("*.nb?"))
+
+
 @pytest.mark.parametrize("damage", [b"", b"no machine code", None])
 def test_damaged_machine_code_is_thrown_away_and_said(
     damage: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -71,6 +71,11 @@ class Cache(FunctionCache):  # type: ignore[misc]
                 Path(place).unlink()
             return None
 
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the machine code for a signature; on a full disk it is made anew by each process."""
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), self._kernel.text)
 
