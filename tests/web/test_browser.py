@@ -294,7 +294,8 @@ def test_a_restart_keeps_the_best_answer(served: Served, opens: Windows, going: 
     served.end()
     served.begin()
     page = opens(path)
-    page.get_by_text("interrupted by Ctrl-C or SIGTERM").first.wait_for()
+    # Whether the first server or the second one sees the end of the run depends on how busy the machine is.
+    page.get_by_text(re.compile("interrupted by Ctrl-C or SIGTERM|ended; its answer is kept")).first.wait_for()
     page.frame_locator("#answer").get_by_text("Stopped early").first.wait_for()
 
 
