@@ -6,10 +6,14 @@ request. Nothing heavy is imported here nor where options are declared, so that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import partial
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
+from openpoint.arguments import all_checked, names_of, of_kind
 from openpoint.errors import OptionError
 
 Kind = Literal["number", "whole", "flag", "text", "path", "names"]
@@ -46,7 +50,7 @@ class Option:
     Attributes:
         sentence: what it means. kind: what it takes. unit: of its value, as the help shows it.
         group: in the help and in a form. choices: the words that it takes; none: any.
-        least, most: the smallest and the greatest value of a number.
+        least, most: the smallest and the greatest value of a number. endless: whether it may be inf.
         flag: name on the command line, where it is not that of the field. short: a letter for it.
         command_default: on the command line, in place of the default in Python.
         positional: whether it is an argument.
@@ -59,6 +63,7 @@ class Option:
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+    endless: bool = False
     flag: str = ""
     short: str = ""
     command_default: object = None
@@ -86,6 +91,9 @@ class Output:
 class Question:
     """Base of the options of a study, a frozen dataclass of fields that `option`, `argument` and `parts` make.
 
+    What is wrong with its values is told all at once, as an `OptionError`. A class that adds checks gives them by
+    `_checks` after those of its bases.
+
     Attributes:
         progress: for Python alone: called with every `Iteration`, or with how many things are done and of how many.
 
@@ -105,6 +113,47 @@ class Question:
     reads: ClassVar[tuple[str, ...]] = ("geojson", "pv")
     stops: ClassVar[bool] = True
     several: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        all_checked(*self._checks())
+
+    def _checks(self) -> list[Callable[[], object]]:
+        """Checks of its values, each of which raises `OptionError` where one makes no sense."""
+        return declared_checks(self)
+
+
+def declared_checks(of: Any) -> list[Callable[[], object]]:
+    """Checks that the fields of a dataclass hold what their options declare: names, a choice, a number in its range."""
+    return [partial(_check, of, each) for each in fields(of) if KEY in each.metadata]
+
+
+def _check(of: Any, each: Field[Any]) -> None:
+    told, value = each.metadata[KEY], getattr(of, each.name)
+    if value is None and each.default is None:
+        return
+    if told.kind == "names":
+        object.__setattr__(of, each.name, names_of(value, each.name))  # an iterator is read once
+    elif told.choices and value not in told.choices:
+        raise OptionError(f"{each.name} is {value!r}; give one of {', '.join(told.choices)}")
+    elif told.kind in ("number", "whole"):
+        for number in value.values() if isinstance(value, Mapping) else (value,):
+            check_number(each.name, told, number)
+        if told.kind == "whole":
+            object.__setattr__(of, each.name, int(value))
+
+
+def check_number(name: str, told: Option, value: Any) -> None:
+    """Refuse what is no number, or out of the range that an option declares.
+
+    Raises:
+        OptionError: saying what to give.
+    """
+    low, high = -math.inf if told.least is None else told.least, math.inf if told.most is None else told.most
+    ends = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more" if math.isfinite(low) else "a number"
+    of_kind(value, Real, name, ends)
+    whole = told.kind == "number" or value == math.inf or value % 1 == 0
+    if not (low <= value <= high and whole) or (math.isinf(value) and not told.endless):
+        raise OptionError(f"{name} is {value:g}; give {ends}{'' if whole else ', a whole number'}")
 
 
 def option(default: object, sentence: str, kind: Kind = "text", **more: Any) -> Any:

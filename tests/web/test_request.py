@@ -94,8 +94,8 @@ def test_a_text_leads_to_no_file_but_those_of_the_grid(grid: OpenGrid, value: st
     ("given", "told"),
     [
         ({"v_min": "0.9"}, "v_min is '0.9'; give a number"),
-        ({"v_min": -1.0}, "v_min is -1; give 0 to inf"),
-        ({"v_min": float("nan")}, "v_min is nan; give 0 to inf"),
+        ({"v_min": -1.0}, "v_min is -1; give 0 or more"),
+        ({"v_min": float("nan")}, "v_min is nan; give 0 or more"),
         ({"max_changes": 1.5}, "max_changes is '1.5'; give a whole number"),
         ({"max_changes": True}, "give a whole number"),
         ({"soft_limits": 1}, "give true or false"),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from openpoint.arguments import Names, Solves, names_of, of_kind
@@ -79,6 +78,11 @@ class Limited(Question):
 
     limits: Limits | None = parts(LimitOptions)
 
+    def _checks(self) -> list[Callable[[], object]]:
+        from openpoint.network.limits import Limits
+
+        return [*super()._checks(), lambda: Limits.given(self.limits)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen(Question):
@@ -138,6 +142,7 @@ class Timed(Question):
         "number",
         unit="SECONDS",
         least=0.0,
+        endless=True,
         flag="time-limit",
         command_default=TIME_LIMIT_S,
         group=FIRST,
@@ -180,6 +185,9 @@ class ByMethod(Timed):
             OptionError: a name that it does not know, or an option that the method does not have.
         """
         return _method_of(self)
+
+    def _checks(self) -> list[Callable[[], object]]:
+        return [*super()._checks(), lambda: self.chosen]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +295,9 @@ class ForEvery(Question):
                 raise OptionError(f"for_every names {group!r}; the groups are {', '.join(DEVIATING)}")
         return {group: _share(group, value) for group, value in given.items()}
 
+    def _checks(self) -> list[Callable[[], object]]:
+        return [*super()._checks(), lambda: self.shares]
+
     @property
     def set_words(self) -> str:
         """What deviates, in words."""
@@ -306,14 +317,12 @@ class ForEverySome(ForEvery):
         group=FIRST,
     )
 
+    def _checks(self) -> list[Callable[[], object]]:
+        return [*super()._checks(), self._check_budget]
+
     def _check_budget(self) -> None:
-        if self.budget is None:
-            return
-        if self.for_every is None:
+        if self.budget is not None and self.for_every is None:
             raise OptionError("budget bounds what deviates, and nothing does; give for_every, too")
-        of_kind(self.budget, Real, "budget", "a number such as 5")
-        if not (math.isfinite(self.budget) and self.budget >= 0.0):
-            raise OptionError(f"budget is {self.budget:g}; give 0 or more")
 
 
 def _pairs(text: str) -> dict[str, str]:

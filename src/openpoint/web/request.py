@@ -6,7 +6,6 @@ A run is the command that a person would type, so that its answer is the same to
 from __future__ import annotations
 
 import inspect
-import math
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, fields
@@ -15,7 +14,7 @@ from typing import Any
 
 from openpoint.arguments import all_checked
 from openpoint.errors import OptionError, did_you_mean
-from openpoint.options import PARTS, Option, declared, default_of, options_of
+from openpoint.options import PARTS, Option, check_number, declared, default_of, options_of
 from openpoint.studies.catalog import STUDIES, Study
 from openpoint.studies.shared import LimitOptions
 from openpoint.web.grids import OpenGrid
@@ -227,9 +226,7 @@ def _check(name: str, told: Option, value: object) -> None:
     if told.choices and value not in told.choices:
         raise OptionError(f"{name} is {value!r}; give one of {', '.join(told.choices)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high = (-math.inf if told.least is None else told.least), (math.inf if told.most is None else told.most)
-        if not low <= value <= high:
-            raise OptionError(f"{name} is {value:g}; give {low:g} to {high:g}")
+        check_number(name, told, value)
     if is_output(told) and (set(str(value)) & set("/\\:") or str(value).startswith((".", "-"))):
         raise OptionError(f"{name} is {value!r}; give the name of a file, without folders")
 

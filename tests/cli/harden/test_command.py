@@ -147,7 +147,7 @@ def test_the_value_of_information_can_be_left_out(command: Command, ring: Path, 
     [
         ((), "disasters and --any-lines; here are neither"),
         (("--any-lines", 1, "--disasters", "storms:3"), "here are both"),
-        (("--any-lines", 0), "--any-lines is 0"),
+        (("--any-lines", 0), "'--any-lines': Input should be greater than or equal to 1"),
         (("--any-lines", 9), "give 1 to 4"),
         (("--any-lines", 1, "--ambiguity", "tv:0.1"), "leave the ambiguity out"),
         (("--disasters", "storms:3,seed=a"), "give a number"),

@@ -57,10 +57,10 @@ def test_a_damaged_opendss_file_is_refused_by_line(command: Command, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--uncertainty", 15), "from 0 to 1"),
+        (("--uncertainty", 15), "'--uncertainty': Input should be less than or equal to 1"),
         (("--uncertainty", 0.1, "--uncertain-loads", "s729"), "s729a"),
         (("--uncertainty", 0.1, "--uncertain-loads", 99), "99 uncertain loads"),
-        (("--max-grid-forming", 0), "at least 1"),
+        (("--max-grid-forming", 0), "'--max-grid-forming': Input should be greater than or equal to 1"),
         (("--samples", -1), "--samples"),
         (("--executor", "here"), "no place to run"),
     ],

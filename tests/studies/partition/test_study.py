@@ -387,7 +387,7 @@ def test_all_wrong_options_are_said_at_once() -> None:
         assert all(each in str(raised.value) for each in told)
         assert re.search(more, str(raised.value))
     with pytest.raises(
-        OptionError, match=r"block_weight is -1; give 0 or more. Also: weigh is 'load'; give kw or block"
+        OptionError, match=r"block_weight is -1; give 0 or more. Also: weigh is 'load'; give one of kw, block"
     ):
         PartitionCosts(block_weight=-1.0, weigh="load")  # type: ignore[arg-type]
 
@@ -395,9 +395,9 @@ def test_all_wrong_options_are_said_at_once() -> None:
 def test_what_makes_no_sense_is_refused() -> None:
     grid = openpoint.read("ieee37-microgrids")
     for options, words in (
-        ({"uncertainty": 1.5}, "from 0 to 1"),
+        ({"uncertainty": 1.5}, "uncertainty is 1.5; give 0 to 1"),
         ({"ramp": -0.1}, "ramp"),
-        ({"max_grid_forming": 0}, "at least 1"),
+        ({"max_grid_forming": 0}, "max_grid_forming is 0; give 1 or more"),
         ({"uncertainty": 0.1, "uncertain_loads": 31}, "31 uncertain loads"),
         ({"uncertainty": 0.1, "most_deviating": -1}, "most_deviating"),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,11 +60,8 @@ Examples:
 {EXIT_CODES}
 The code is the greatest of the cases."""
 
-    def __post_init__(self) -> None:
-        of_kind(self.workers, int, "workers", "a number of processes, at least 1")
-        if self.workers < 1:
-            raise OptionError(f"workers is {self.workers}; give a number of processes, at least 1")
-        self.questions()
+    def _checks(self) -> list[Callable[[], object]]:
+        return [*super()._checks(), self.questions]
 
     def questions(self) -> dict[str, Any]:
         """The question of each case, by its name.

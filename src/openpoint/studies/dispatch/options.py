@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
-from numbers import Real
 from typing import TYPE_CHECKING, ClassVar
 
-from openpoint.arguments import Names, all_checked, names_of, numbers_by_name, of_kind
+from openpoint.arguments import Names, names_of, numbers_by_name
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
 from openpoint.studies.shared import EXIT_CODES, ByMethod, Certified, Chosen, Limited
@@ -56,20 +55,8 @@ class StateQuestion(Limited, Chosen, ByMethod):
 
     methods: ClassVar[tuple[str, ...]] = ("search", "benders", "extensive", "enumeration")
 
-    def __post_init__(self) -> None:
-        all_checked(*self._checks())
-
     def _checks(self) -> list[Callable[[], object]]:
-        from openpoint.network.limits import Limits
-
-        return [
-            self._check_free,
-            self._check_at_most,
-            *(lambda name=name: self._as_names(name) for name in ("locked_open", "locked_closed", "switchable")),
-            self._check_max_changes,
-            lambda: self.chosen,
-            lambda: Limits.given(self.limits),
-        ]
+        return [*super()._checks(), self._check_free, self._check_at_most]
 
     @property
     def most(self) -> Mapping[str, float]:
@@ -95,15 +82,6 @@ class StateQuestion(Limited, Chosen, ByMethod):
 
     def _check_at_most(self) -> None:
         object.__setattr__(self, "at_most", by_criterion(self.at_most, "at_most", None))
-
-    def _as_names(self, name: str) -> None:
-        object.__setattr__(self, name, names_of(getattr(self, name), name))  # an iterator is read once
-
-    def _check_max_changes(self) -> None:
-        if self.max_changes is not None:
-            of_kind(self.max_changes, Real, "max_changes", "0 or more switches")
-            if self.max_changes < 0:
-                raise OptionError(f"max_changes is {self.max_changes}; give 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from openpoint.arguments import all_checked
 from openpoint.options import FIRST, Output, option
 from openpoint.studies.shared import FOR_EVERY, ForEverySome
 
@@ -41,6 +40,3 @@ Examples:
   openpoint enclose baran33
   openpoint enclose zhang118 --for-every load=25% --budget 10 --report bounds.html
   openpoint enclose baran33 --for-every load=10% --certificate set.json"""
-
-    def __post_init__(self) -> None:
-        all_checked(lambda: self.shares, self._check_budget)

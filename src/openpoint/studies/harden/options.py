@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, ClassVar, final
 
-from openpoint.arguments import all_checked, not_negative, of_kind
+from openpoint.arguments import all_checked, of_kind
 from openpoint.errors import OptionError
-from openpoint.options import FIRST, option, parts
+from openpoint.options import FIRST, declared_checks, option, parts
 from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, ForEvery, Limited
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class HardenCosts:
 
     line_usd: float = option(400.0, "Cost of hardening a line.", "number", **_PRICE)
     generator_usd: float = option(150.0, "Cost of a backup generator.", "number", **_PRICE)
-    generator_kw: float = option(100.0, "Its active power.", "number", unit="KW", group="Costs")
+    generator_kw: float = option(100.0, "Its active power.", "number", unit="KW", least=0.0, group="Costs")
     generator_kvar: float | None = option(
         None,
         "Its reactive power.  [default: at a power factor of 0.8]",
@@ -57,16 +57,10 @@ class HardenCosts:
     closed_line_usd: float = option(0.0, "Cost of each branch that is closed after a disaster.", "number", **_PRICE)
 
     def __post_init__(self) -> None:
-        prices = ("line_usd", "generator_usd", "voll_usd_per_kw", "closed_line_usd")
-        size = () if self.generator_kvar is None else ("generator_kvar",)
-        all_checked(
-            *(lambda name=name: not_negative(name, getattr(self, name)) for name in (*prices, *size)),
-            self._check_generator_kw,
-        )
+        all_checked(*declared_checks(self), self._check_generator_kw)
 
     def _check_generator_kw(self) -> None:
-        of_kind(self.generator_kw, Real, "generator_kw", "kW above 0, or max_generators=0 for none")
-        if not (math.isfinite(self.generator_kw) and self.generator_kw > 0.0):
+        if self.generator_kw == 0.0:
             raise OptionError(f"generator_kw is {self.generator_kw:g}; give kW above 0, or max_generators=0 for none")
 
     @property
@@ -97,7 +91,7 @@ class HardenOptions(ForEvery, Limited, ByMethod):
         group=FIRST,
     )
     any_lines: int | None = option(
-        None, "Plan for the worst: any K lines may break, no probabilities.", "whole", unit="K", group=FIRST
+        None, "Plan for the worst: any K lines may break, no probabilities.", "whole", unit="K", least=1, group=FIRST
     )
     max_lines: int | None = option(None, "Harden at most so many lines.", "whole", unit="N", least=0, group=FIRST)
     max_generators: int | None = option(
@@ -148,18 +142,9 @@ Examples:
 
 {EXIT_CODES}"""
 
-    def __post_init__(self) -> None:
-        from openpoint.network.limits import Limits
-
-        all_checked(
-            self._check_threat,
-            self._check_ambiguity,
-            *(lambda name=name: self._check_most(name) for name in ("max_lines", "max_generators", "budget_usd")),
-            lambda: self.chosen,
-            self._check_shares,
-            self._check_costs,
-            lambda: Limits.given(self.limits),
-        )
+    def _checks(self) -> list[Callable[[], object]]:
+        own = self._check_threat, self._check_ambiguity, self._check_shares, self._check_costs
+        return [*super()._checks(), *own]
 
     @property
     def probabilities(self) -> Ambiguity | DisastersRecipe | None:
@@ -185,10 +170,6 @@ Examples:
     def _check_shares(self) -> None:
         if set(self.shares) - {"load"}:
             raise OptionError("for_every takes the load alone after disasters; what is generated stays as planned")
-
-    def _check_most(self, name: str) -> None:
-        if (most := getattr(self, name)) is not None:
-            not_negative(name, most)
 
     def _check_costs(self) -> None:
         if self.costs is not None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.options import FIRST, Output, argument, option, parts
+from openpoint.options import FIRST, Output, argument, declared_checks, option, parts
 from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     Method = ColumnAndConstraint | ExtensiveForm | Benders
 
+_PRICE = {"unit": "USD", "least": 0.0, "group": "Costs"}
 BLOCK_USD = 1000.0
 """$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""
 
@@ -49,8 +49,8 @@ class PartitionCosts:
 
     meaning: ClassVar[str] = "what de-energised blocks and generation cost."
 
-    block_weight: float = option(10.0, "Cost of a kW that is not served.", "number", unit="USD", group="Costs")
-    load_weight: float = option(0.01, "The same, added for each load of a block.", "number", unit="USD", group="Costs")
+    block_weight: float = option(10.0, "Cost of a kW that is not served.", "number", **_PRICE)
+    load_weight: float = option(0.01, "The same, added for each load of a block.", "number", **_PRICE)
     weigh: Literal["kw", "block"] = option(
         "kw",
         "Whether that is of each kW, or, 1000 times it, of a whole block.",
@@ -65,7 +65,7 @@ class PartitionCosts:
         group="Costs",
     )
     generation_usd_per_kwh: float | Mapping[str, float] = option(
-        0.3, "Cost of a kWh of generation.", "number", unit="USD", flag="generation-usd", group="Costs"
+        0.3, "Cost of a kWh of generation.", "number", flag="generation-usd", **_PRICE
     )
 
     def __post_init__(self) -> None:
@@ -77,24 +77,13 @@ class PartitionCosts:
             object.__setattr__(self, "priorities", read_priorities(self.priorities))
         if self.priorities is not None:
             of_kind(self.priorities, Mapping, "priorities", "factors by load, such as {'hospital': 5.0}")
-        given = self.generation_usd_per_kwh
-        prices = given.values() if isinstance(given, Mapping) else (given,)
-        figures = (
-            ("block_weight", self.block_weight),
-            ("load_weight", self.load_weight),
-            *(("priority", value) for value in self.factors.values()),
-            *(("generation_usd_per_kwh", value) for value in prices),
-        )
-        all_checked(*(partial(not_negative, *each) for each in figures), self._check_weigh)
+        factors = (partial(not_negative, "priority", value) for value in self.factors.values())
+        all_checked(*declared_checks(self), *factors)
 
     @property
     def factors(self) -> Mapping[str, float]:
         """The priorities by load."""
         return self.priorities if isinstance(self.priorities, Mapping) else {}
-
-    def _check_weigh(self) -> None:
-        if self.weigh not in ("kw", "block"):
-            raise OptionError(f"weigh is {self.weigh!r}; give kw or block")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +94,18 @@ class PartitionQuestion(Limited, ByMethod):
         "all", "Which loads are uncertain: all, the N largest, or names joined by commas.", unit="WHICH", group=FIRST
     )
     most_deviating: int | None = option(
-        None, "At most so many loads deviate at once.  [default: all]", "whole", unit="N", group=FIRST
+        None, "At most so many loads deviate at once.  [default: all]", "whole", unit="N", least=0, group=FIRST
     )
     max_grid_forming: int = option(
-        1, "Most generators that form the grid of one island.", "whole", unit="K", group=FIRST
+        1, "Most generators that form the grid of one island.", "whole", unit="K", least=1, group=FIRST
     )
     ramp: float = option(
         0.3,
         "Most change of a generator in each phase when the loads are known, a share of its size.",
         "number",
         unit="SHARE",
+        least=0.0,
+        most=1.0,
         group=FIRST,
     )
     costs: PartitionCosts | None = parts(PartitionCosts)
@@ -134,21 +125,8 @@ class PartitionQuestion(Limited, ByMethod):
         "generators can follow the loads wherever these lie within their uncertainty, proven by a lower bound."
     )
 
-    def __post_init__(self) -> None:
-        all_checked(*self._checks())
-
     def _checks(self) -> list[Callable[[], object]]:
-        from openpoint.network.limits import Limits
-
-        return [
-            self._as_loads,
-            self._check_most_deviating,
-            self._check_ramp,
-            self._check_max_grid_forming,
-            self._check_costs,
-            lambda: Limits.given(self.limits),
-            lambda: self.chosen,
-        ]
+        return [*super()._checks(), self._as_loads, self._check_costs]
 
     def _as_loads(self) -> None:
         given = self.uncertain_loads
@@ -156,22 +134,6 @@ class PartitionQuestion(Limited, ByMethod):
             object.__setattr__(self, "uncertain_loads", int(given))
         elif isinstance(given, bool) or not isinstance(given, str | Integral):
             object.__setattr__(self, "uncertain_loads", names_of(given, "uncertain_loads"))
-
-    def _check_most_deviating(self) -> None:
-        if self.most_deviating is not None:
-            of_kind(self.most_deviating, Real, "most_deviating", "0 or more loads")
-            if self.most_deviating < 0:
-                raise OptionError(f"most_deviating is {self.most_deviating}; give 0 or more loads")
-
-    def _check_ramp(self) -> None:
-        of_kind(self.ramp, Real, "ramp", "a share of the capacity from 0 to 1, such as 0.3")
-        if not (math.isfinite(self.ramp) and 0.0 <= self.ramp <= 1.0):
-            raise OptionError(f"ramp is {self.ramp:g}; give a share of the capacity from 0 to 1, such as 0.3")
-
-    def _check_max_grid_forming(self) -> None:
-        of_kind(self.max_grid_forming, Real, "max_grid_forming", "1 or more generators")
-        if self.max_grid_forming < 1:
-            raise OptionError(f"max_grid_forming is {self.max_grid_forming}; every island needs at least 1")
 
     def _check_costs(self) -> None:
         if self.costs is not None:
@@ -192,6 +154,8 @@ class PartitionOptions(PartitionQuestion):
         "Loads may lie this far above or below, 0.15 is 15 %; phases and reactive power of a load go with it.",
         "number",
         unit="SHARE",
+        least=0.0,
+        most=1.0,
         group=FIRST,
     )
     load_bounds: LoadBounds | str | os.PathLike[str] | None = option(
@@ -245,12 +209,7 @@ Examples:
 {EXIT_CODES}"""
 
     def _checks(self) -> list[Callable[[], object]]:
-        return [
-            lambda: check_uncertainty(self.uncertainty),
-            *super()._checks(),
-            self._check_samples,
-            self._check_load_bounds,
-        ]
+        return [*super()._checks(), self._check_load_bounds]
 
     def _check_load_bounds(self) -> None:
         if self.load_bounds is None:
@@ -271,10 +230,6 @@ Examples:
 
         return self.load_bounds if isinstance(self.load_bounds, LoadBounds) else None
 
-    def _check_samples(self) -> None:
-        for name in ("samples", "seed"):
-            not_negative(name, getattr(self, name))
-
 
 @final
 @dataclass(frozen=True)
@@ -290,7 +245,13 @@ class PartitionStepsOptions(PartitionQuestion):
     )
     _: KW_ONLY
     uncertainty: float = option(
-        0.0, "Loads may lie this far above or below in each step, 0.15 is 15 %.", "number", unit="SHARE", group=FIRST
+        0.0,
+        "Loads may lie this far above or below in each step, 0.15 is 15 %.",
+        "number",
+        unit="SHARE",
+        least=0.0,
+        most=1.0,
+        group=FIRST,
     )
     max_actions: int | None = option(
         None,
@@ -298,6 +259,7 @@ class PartitionStepsOptions(PartitionQuestion):
         "not count.  [default: all]",
         "whole",
         unit="N",
+        least=0,
         group=FIRST,
     )
     keep_energised: bool = option(False, "What is energised stays so, but for faults.", "flag", group=FIRST)
@@ -307,23 +269,3 @@ Examples:
   openpoint partition-steps ieee37-microgrids day --max-actions 4 --uncertainty 0.1 --uncertain-loads 6
 
 {EXIT_CODES}"""
-
-    def _checks(self) -> list[Callable[[], object]]:
-        return [lambda: check_uncertainty(self.uncertainty), *super()._checks(), self._check_max_actions]
-
-    def _check_max_actions(self) -> None:
-        if self.max_actions is not None:
-            of_kind(self.max_actions, Real, "max_actions", "0 or more, or leave it out for no limit")
-            if self.max_actions < 0:
-                raise OptionError(f"max_actions is {self.max_actions}; give 0 or more, or leave it out for no limit")
-
-
-def check_uncertainty(uncertainty: float) -> None:
-    """Refuse what is no share of a load.
-
-    Raises:
-        OptionError: out of range.
-    """
-    of_kind(uncertainty, Real, "uncertainty", "a share of the load from 0 to 1, such as 0.15")
-    if not (math.isfinite(uncertainty) and 0.0 <= uncertainty <= 1.0):
-        raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")

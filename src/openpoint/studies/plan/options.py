@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from openpoint.arguments import Names, all_checked, names_of, not_negative
+from openpoint.arguments import Names
 from openpoint.options import FIRST, Output, argument, option
 from openpoint.studies.shared import GRID, Limited
 
@@ -56,7 +56,13 @@ class SwitchPlanOptions(Limited):
         flag="customers",
     )
     time_limit_s: float | None = option(
-        30.0, "Show the best order that is known then.", "number", unit="SECONDS", least=0.0, flag="time-limit"
+        30.0,
+        "Show the best order that is known then.",
+        "number",
+        unit="SECONDS",
+        least=0.0,
+        endless=True,
+        flag="time-limit",
     )
 
     stops: ClassVar[bool] = False
@@ -83,11 +89,3 @@ Exit codes:
    4  an order that keeps the limits, not proven to be the best
   70  internal error: please report it
   74  planned, but a file asked for could not be written"""
-
-    def __post_init__(self) -> None:
-        all_checked(
-            lambda: not_negative("remote_minutes", self.remote_minutes),
-            lambda: not_negative("manual_minutes", self.manual_minutes),
-            lambda: names_of(self.keep, "keep"),
-            lambda: None if self.time_limit_s is None else not_negative("time_limit_s", self.time_limit_s),
-        )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from openpoint.arguments import all_checked, names_of, of_kind
+from openpoint.arguments import of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
 from openpoint.results.worth import Worth, read_worth
@@ -43,22 +41,6 @@ class OpenPoints(Limited, Chosen, ByMethod):
         """Cost of each change, in kW of loss."""
         return 0.0
 
-    def __post_init__(self) -> None:
-        all_checked(*self._checks())
-
-    def _checks(self) -> list[Callable[[], object]]:
-        from openpoint.network.limits import Limits
-
-        names = ("locked_open", "locked_closed", "switchable")
-        return [
-            lambda: self.chosen,
-            *(lambda name=name: self._as_names(name) for name in names),
-            lambda: Limits.given(self.limits),
-        ]
-
-    def _as_names(self, name: str) -> None:
-        object.__setattr__(self, name, names_of(getattr(self, name), name))  # an iterator is read once
-
     def own_method(self, name: str) -> Any:
         if name != "exchange":
             return None
@@ -75,20 +57,6 @@ class Changing(OpenPoints):
     change_cost_kw: float = option(
         0.0, "Loss that one switching must save to be worth it.", "number", unit="KW", least=0.0, flag="change-cost"
     )
-
-    def _checks(self) -> list[Callable[[], object]]:
-        return [*super()._checks(), self._check_max_changes, self._check_change_cost]
-
-    def _check_max_changes(self) -> None:
-        if self.max_changes is not None:
-            of_kind(self.max_changes, Real, "max_changes", "0 or more branches")
-            if self.max_changes < 0:
-                raise OptionError(f"max_changes is {self.max_changes}; give 0 or more")
-
-    def _check_change_cost(self) -> None:
-        of_kind(self.change_cost_kw, Real, "change_cost_kw", "kW per change, 0 or more")
-        if not (math.isfinite(self.change_cost_kw) and self.change_cost_kw >= 0.0):
-            raise OptionError(f"change_cost_kw is {self.change_cost_kw:g}; give kW per change, 0 or more")
 
 
 _SOFT_LIMITS = "Where nothing keeps all limits: break them least, and of that lose least."
@@ -158,8 +126,8 @@ Other questions about open points:
 {EXIT_CODES}"""
 
     def _checks(self) -> list[Callable[[], object]]:
-        every = lambda: self.shares, self._check_budget, self._check_for_every
-        return [*super()._checks(), self._check_soft_limits, *every, lambda: read_worth(self.worth)]
+        own = self._check_soft_limits, self._check_for_every, lambda: read_worth(self.worth)
+        return [*super()._checks(), *own]
 
     def _check_for_every(self) -> None:
         other = [name for name in ("method", "soft_limits", "certificate", "checkpoint") if getattr(self, name)]
@@ -370,18 +338,7 @@ Examples:
 {EXIT_CODES}"""
 
     def _checks(self) -> list[Callable[[], object]]:
-        return [*super()._checks(), self._check_switchings, self._check_price, self._check_certificate]
-
-    def _check_switchings(self) -> None:
-        if self.switchings_a_year is not None:
-            of_kind(self.switchings_a_year, int, "switchings_a_year", "0 or more switch operations")
-            if self.switchings_a_year < 0:
-                raise OptionError(f"switchings_a_year is {self.switchings_a_year}; give 0 or more")
-
-    def _check_price(self) -> None:
-        of_kind(self.switching_kwh, Real, "switching_kwh", "kWh per switch operation, 0 or more")
-        if not (math.isfinite(self.switching_kwh) and self.switching_kwh >= 0.0):
-            raise OptionError(f"switching_kwh is {self.switching_kwh:g}; give kWh per switch operation, 0 or more")
+        return [*super()._checks(), self._check_certificate]
 
     def _check_certificate(self) -> None:
         if getattr(self.chosen, "certificate", None) is not None:

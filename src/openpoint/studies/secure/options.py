@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
+from openpoint.arguments import Names, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option
 from openpoint.studies.secure.model.assumptions import FaultAssumptions
@@ -70,6 +70,7 @@ class SecureOptions(ForEverySome, Limited, FaultAssumptions):
         "number",
         unit="SECONDS",
         least=0.0,
+        endless=True,
         flag="time-limit",
         group=FIRST,
     )
@@ -97,26 +98,8 @@ Exit codes:
   70  internal error: please report it
   74  evaluated, but a file asked for could not be written"""
 
-    def __post_init__(self) -> None:
-        from openpoint.network.limits import Limits
-
-        all_checked(
-            lambda: None if self.open_branches is None else names_of(self.open_branches, "open_branches"),
-            lambda: names_of(self.switchable, "switchable"),
-            lambda: Limits.given(self.limits),
-            self._check_switchings,
-            lambda: self.shares,
-            self._check_budget,
-            lambda: self.bands,
-            lambda: None if self.time_limit_s is None else not_negative("time_limit_s", self.time_limit_s),
-            *self.checks(),
-        )
-
-    def _check_switchings(self) -> None:
-        what = "a whole number from 1 on, such as 3"
-        of_kind(self.switchings, int, "switchings", what)
-        if self.switchings < 1:
-            raise OptionError(f"switchings is {self.switchings}; give {what}")
+    def _checks(self) -> list[Callable[[], object]]:
+        return [*super()._checks(), lambda: self.bands]
 
     @property
     def beyond_ties(self) -> bool:

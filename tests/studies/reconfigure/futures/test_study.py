@@ -383,7 +383,7 @@ def test_a_share_of_limits_is_refused_where_generators_are_dispatched() -> None:
     ("options", "told"),
     [
         ({"limits_share": 0.0}, "share above 0"),
-        ({"limits_share": 1.5}, "share above 0"),
+        ({"limits_share": 1.5}, "limits_share is 1.5; give 0 to 1"),
         ({"risk": CVaR(0.5), "ambiguity": moved(0.1)}, "leave ambiguity out"),
     ],
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from openpoint.arguments import all_checked, names_of, not_negative, numbers_by_name, of_kind
+from openpoint.arguments import numbers_by_name, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, argument, option
 from openpoint.studies.shared import EXIT_CODES, Chosen, Limited, Timed
@@ -141,31 +140,25 @@ class DayOptions(Limited, Chosen, Timed):
     reads: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        from openpoint.network.limits import Limits
-
         if isinstance(self.futures, str) and self.futures.isdigit():
             object.__setattr__(self, "futures", int(self.futures))
-        all_checked(
-            self._check_budget,
-            self._check_futures,
-            self._check_risk,
-            lambda: _one_of(self.topology, get_args(Often), "topology"),
-            lambda: _one_of(self.positions, get_args(Often), "positions"),
-            self._check_max_changes,
-            lambda: self.price,
-            lambda: self.shifted,
-            *(lambda name=name: self._as_names(name) for name in ("locked_open", "locked_closed", "switchable")),
-            lambda: Limits.given(self.limits),
-            lambda: _one_of(self.method, (*METHODS, None), "method"),
-            *(lambda name=name: not_negative(name, getattr(self, name)) for name in ("samples", "seed", "gap")),
-            self._check_samples,
-            self._check_state,
-            lambda: not_negative("source_max_kw", 0.0 if self.source_max_kw is None else self.source_max_kw),
-            lambda: not_negative("time_limit_s", 0.0 if self.time_limit_s is None else self.time_limit_s),
-        )
+        super().__post_init__()
         from openpoint.twostage.log import check_stops
 
         check_stops(self.gap, self.time_limit_s)
+
+    def _checks(self) -> list[Callable[[], object]]:
+        return [
+            *super()._checks(),
+            self._check_budget,
+            self._check_futures,
+            self._check_risk,
+            self._check_max_changes,
+            lambda: self.price,
+            lambda: self.shifted,
+            self._check_samples,
+            self._check_state,
+        ]
 
     @property
     def uncertainty(self) -> Uncertainty | None:
@@ -249,12 +242,7 @@ class DayOptions(Limited, Chosen, Timed):
             raise OptionError("the regret of the futures of a day is not counted; give expected, cvar:0.9 or worst")
 
     def _check_max_changes(self) -> None:
-        if self.max_changes is None:
-            return
-        of_kind(self.max_changes, Real, "max_changes", "0 or more switches")
-        if self.max_changes < 0:
-            raise OptionError(f"max_changes is {self.max_changes}; give 0 or more")
-        if self.topology == "fixed" and self.max_changes > 0:
+        if self.topology == "fixed" and self.max_changes:
             raise OptionError("max_changes bounds switching, and topology='fixed' has none; leave one of both out")
 
     def _check_samples(self) -> None:
@@ -266,9 +254,6 @@ class DayOptions(Limited, Chosen, Timed):
     def _check_state(self) -> None:
         if self.state is not None and self.now is None:
             raise OptionError("state is what was measured at a time of the day; give now, the time, too")
-
-    def _as_names(self, name: str) -> None:
-        object.__setattr__(self, name, names_of(getattr(self, name), name))  # an iterator is read once
 
 
 @dataclass(frozen=True)
@@ -300,13 +285,3 @@ Examples:
   openpoint dispatch-day baran33 my_day/ --now 13:00 --state measured.csv    (the rest of the day)
 
 {EXIT_CODES}"""
-
-
-def _one_of(given: Any, known: tuple[str | None, ...], what: str) -> None:
-    """Refuse a word that is none of those known.
-
-    Raises:
-        OptionError: naming them.
-    """
-    if given not in known:
-        raise OptionError(f"{what} is {given!r}; give {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")

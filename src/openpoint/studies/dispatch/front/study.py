@@ -59,8 +59,6 @@ def prepare_front(grid: Grid, criteria: Names, options: DispatchOptions, points:
             f"a front is drawn of two criteria, such as losses,changes, not of {', '.join(names) or 'none'}; the first "
             f"is one of {', '.join(CRITERIA)}, the second another of these or {V_MIN}"
         )
-    if points < 2:
-        raise OptionError(f"a front of {points} points is none; give 2 or more")
     options = replace(options, minimize=names[0])
     return PreparedFront(grid, names[0], names[1], options, points, state_question(grid, options))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
-from openpoint.arguments import of_kind, path_of
+from openpoint.arguments import path_of
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option
 from openpoint.results.worth import Worth, read_worth
@@ -89,8 +89,6 @@ The code is 130 after Ctrl-C, 2 where a grid failed, else the greatest of the gr
             *super()._checks(),
             lambda: self.of_each,
             self._check_out,
-            self._check_counts,
-            self._check_pv,
             lambda: read_worth(self.worth),
         ]
 
@@ -104,16 +102,3 @@ The code is 130 after Ctrl-C, 2 where a grid failed, else the greatest of the gr
         if self.out is None:
             raise OptionError("name by out the folder for the results")
         path_of(self.out, "out", "the path of a folder")
-
-    def _check_counts(self) -> None:
-        of_kind(self.workers, int, "workers", "a number of processes, at least 1")
-        if self.workers < 1:
-            raise OptionError(f"workers is {self.workers}; give a number of processes, at least 1")
-        if self.operations is not None:
-            of_kind(self.operations, int, "operations", "0 or more switch operations")
-            if self.operations < 0:
-                raise OptionError(f"operations is {self.operations}; give 0 or more")
-
-    def _check_pv(self) -> None:
-        if self.pv not in ("hold", "pq", "free"):
-            raise OptionError(f"pv is {self.pv!r}; give one of 'hold', 'pq', 'free'")

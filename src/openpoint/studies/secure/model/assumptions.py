@@ -163,11 +163,11 @@ class FaultAssumptions(Question):
         found = sections_of(grid, network, dict(data.breakers.iter_rows()))
         return every_line_alone(found) if self.isolate_lines else found
 
-    def checks(self) -> list[Callable[[], object]]:
-        """Checks of these arguments, each of which raises `OptionError` where one makes no sense."""
+    def _checks(self) -> list[Callable[[], object]]:
         from openpoint.studies.secure.model.indices import check_times
 
         return [
+            *super()._checks(),
             self._check_emergency,
             lambda: self.rates,
             lambda: check_times(self.switching_h, self.remote_switching_h),
