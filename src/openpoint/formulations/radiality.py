@@ -132,20 +132,9 @@ def _loop(n: int, fr: Ints, to: Ints, sources: Ints, must_close: Bools) -> tuple
 
 def heaviest_tree(choices: Choices, weight: Floats) -> Floats:
     """(E) states of the radial choice of greatest total weight (Kruskal 1956)."""
-    parent = list(range(choices.n_blocks))
-
-    def root(block: int) -> int:
-        while parent[block] != block:
-            parent[block] = parent[parent[block]]
-            block = parent[block]
-        return block
-
     state = np.nan_to_num(choices.state, nan=0.0)
-    for k in np.argsort(-weight[choices.free], kind="stable"):
-        a, b = root(int(choices.fr[k])), root(int(choices.to[k]))
-        if a != b:
-            parent[a] = b
-            state[choices.free[k]] = 1.0
+    order = np.argsort(-weight[choices.free], kind="stable")
+    state[choices.free[order]] = forest(choices.n_blocks, choices.fr[order], choices.to[order])
     return state
 
 

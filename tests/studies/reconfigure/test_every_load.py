@@ -9,12 +9,13 @@ import pytest
 import openpoint
 from openpoint import Limits
 from openpoint.errors import OptionError
+from openpoint.grid.today import with_outputs_as_given
 from openpoint.network import build_network
 from openpoint.network.stations import open_held_meshes
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import excesses
 from openpoint.report.page.model import Section
-from openpoint.studies.reconfigure.every_load import ForEveryLoad, LoadSet, Verdict, with_fixed_outputs
+from openpoint.studies.reconfigure.every_load import ForEveryLoad, LoadSet, Verdict
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.report import page
 from openpoint.studies.reconfigure.setup import radial_program
@@ -60,7 +61,7 @@ def test_the_answer_is_that_of_trying_all_states(seed: int) -> None:
     grid = random_grid(seed, FLAVOURS[seed % len(FLAVOURS)])
     greatest, budget = seed % 3 == 2, (None, 2, 1.5)[seed % 4 % 3]
     shares = {"load": (0.05, 0.2, 0.6)[seed % 7 % 3], "generation": 0.1 * (seed % 2)}
-    fixed = with_fixed_outputs(grid)
+    fixed, _ = with_outputs_as_given(grid)
     program, stations = radial_program(fixed, ReconfigureOptions())
     judge = ForEveryLoad(fixed, program, stations, LoadSet(shares, budget, greatest))
     words = dict.fromkeys(("proved", "disproved", "open"), np.inf)

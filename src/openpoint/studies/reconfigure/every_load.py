@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from openpoint.arrays import Bools
 from openpoint.enclosure.judge import SetJudge, Verdict
@@ -34,12 +33,6 @@ from openpoint.twostage.log import Outcome, Progress, Termination
 START, START_GAP = 0.3, 0.01
 """Share of the time in which a state to start from is sought at the largest loads of the set, where exchange finds none
 that is proved, and the gap at which that ends. Where there is none at these, there is none for the set."""
-
-
-def with_fixed_outputs(grid: Grid) -> Grid:
-    """The grid whose generators keep their outputs, but for how far these deviate."""
-    limits = ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")
-    return grid.with_tables(generators=grid.generators.with_columns(pl.lit(None, pl.Float64).alias(c) for c in limits))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from openpoint.errors import OptionError
 from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
+from openpoint.grid.today import with_outputs_as_given
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
 from openpoint.report.terminal import words
@@ -61,9 +62,9 @@ def _prepared(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureRe
         return prepare_phases(grid, options)
     of = None
     if options.shares:
-        from openpoint.studies.reconfigure.every_load import LoadSet, with_fixed_outputs
+        from openpoint.studies.reconfigure.every_load import LoadSet
 
-        grid = with_fixed_outputs(grid)
+        grid, _ = with_outputs_as_given(grid)  # but for how far these deviate
         of = LoadSet(options.shares, options.budget, options.greatest_loss)
     program, stations = radial_program(grid, options)
     method = (

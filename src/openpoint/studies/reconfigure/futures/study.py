@@ -174,8 +174,6 @@ class PreparedPhasesFutures:
             mean_state = None if mean is None or mean.violation > 0.0 else mean.closed
             starts = [first] if mean_state is None else [mean_state, first]
             outcome, best, notes = search_phases(evaluator, self.method, self.model, starts, progress, until)
-            kept = best is not None and best.violation == 0.0
-            outcome = replace(outcome, decision=best.closed.astype(float) if best is not None and kept else None)
             found = list(notes)
             if mean_state is None:
                 why = mean_outcome.termination

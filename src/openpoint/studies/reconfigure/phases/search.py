@@ -272,6 +272,7 @@ class PhaseSearch:
         if self.nearest is not None and (self.best is None or self.best.violation > 0.0):
             self._judge(self.nearest[1])
         best = self.best if self.best is not None and self.best.violation == 0.0 else None
+        decision = None if best is None else best.closed.astype(float)
         upper = math.inf if best is None else best.value_kw
         # Where OpenDSS has a little less loss than the sweep, the bound is as much lower.
         off = max(self.loss * self.base_kw - upper, 0.0) if best is not None and math.isfinite(self.loss) else 0.0
@@ -287,7 +288,7 @@ class PhaseSearch:
             why = Termination.OPTIMAL
         self.log.lower, self.log.upper = bound, upper
         self.log.write(self.best)
-        return Outcome(why, None, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
+        return Outcome(why, decision, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
 
     def _claim(self, boxes: Floats, upper: float, tree: PhaseTree | FuturesTree, many: list[PhaseModel]) -> str:
         box, whole, far = Box(), Box.over(boxes), BEYOND + GRAIN

@@ -126,8 +126,6 @@ class PreparedPhasesYear:
             evaluator = PhasesEvaluator(asked)
             starts = [first_state(evaluator).closed]
             outcome, best, notes = search_phases(evaluator, self.method, self.model, starts, seen, until)
-            kept = best is not None and best.violation == 0.0
-            outcome = replace(outcome, decision=best.closed.astype(float) if best is not None and kept else None)
             before, _ = self._shown(evaluator, asked.today)
             after, mismatch = (None, None) if best is None else self._shown(evaluator, best.closed)
         both: Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
