@@ -252,7 +252,8 @@ class _Run:
         self.paths_left = False
         if tree.explorer is not None or not tree.left or self.decomposition.going:
             return
-        if why := obstacles(drawing(self.model)):
+        drawn = drawing(self.model)
+        if why := obstacles(drawn):
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
             return
         if tree.nodes:
@@ -262,12 +263,12 @@ class _Run:
             first.status[:] = self.incumbent.exchange.status
             for field in fields(first):
                 getattr(tree.work, field.name)[:] = getattr(first, field.name)
-        tree.explorer, self.follow = self._path_explorer(self.incumbent.value), True
+        tree.explorer, self.follow = self._path_explorer(self.incumbent.value, drawn), True
         tree.pool = pool_within(self.task.memory, self.model, tree.explorer, tree.counts)
 
-    def _path_explorer(self, loss: float) -> PathExplorer:
-        """`loss`: what states of interest do not exceed."""
-        return PathExplorer(self.model, self.tree.work, gap=self.task.least_gap, loss=loss)
+    def _path_explorer(self, loss: float, drawn: Model | None = None) -> PathExplorer:
+        """`loss`: what states of interest do not exceed. drawn: as for `PathExplorer`."""
+        return PathExplorer(self.model, self.tree.work, self.task.least_gap, loss, drawn)
 
     def _proven_parts(self) -> ProvenParts | None:
         """The first node by parts of its paths, for a certificate of a grid that they cover."""

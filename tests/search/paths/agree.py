@@ -68,7 +68,7 @@ def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
     work, value = work_for(whole), value[kept] - numbering.fixed_cost
     work.status[must_close[numbering.branch]] = CLOSED
     propagate(whole, work)
-    steady = least_steady_loss(whole, work.status, float(value.max()))
+    steady = least_steady_loss(whole, model, work.status, float(value.max()))
     return Case(whole, model, steady, numbering, paths, own, states, value, w)
 
 

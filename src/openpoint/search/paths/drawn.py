@@ -164,13 +164,14 @@ def _of_core(
     return left, bare, 2.0 * float((excess * length).max(initial=0.0))
 
 
-def least_steady_loss(model: Model, status: States, value: float) -> float:
+def least_steady_loss(model: Model, drawn: Model, status: States, value: float) -> float:
     """Loss of the admittances of closed branches at sources, at least, in every state that loses at most `value`.
 
     Args:
-        status: (m) branches that are decided in every state. value: the loss that states of interest do not exceed.
+        drawn: its drawing grid. status: (m) branches that are decided in every state.
+        value: the loss that states of interest do not exceed.
     """
-    if not model.shunts or drawing(model) is model:
+    if not model.shunts or drawn is model:
         return 0.0
     high, inner = float(model.w_max.max()), np.arange(len(model.p)) < model.n
     total, beyond, by_r, by_x = 0.0, 0.0, 0.0, 0.0

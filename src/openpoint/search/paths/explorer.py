@@ -52,7 +52,7 @@ _LOG = logging.getLogger(__name__)
 
 LEAST = 150
 """Paths from which on the first node is bounded by parts."""
-ROUNDS = ((2, 32, 1000, 0.05), (64, 96, 3000, 0.01))
+ROUNDS = ((2, 32, 1000, 0.05),)
 """Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
 first level is for the prices at the border (`openpoint.search.paths.border`)."""
 
@@ -165,23 +165,25 @@ class PathExplorer:
         pays: whether the bound by paths is the higher one at the first node.
     """
 
-    def __init__(self, model: Model, work: Work, gap: float = 0.0, loss: float = np.inf) -> None:
+    def __init__(
+        self, model: Model, work: Work, gap: float = 0.0, loss: float = np.inf, drawn: Model | None = None
+    ) -> None:
         """`work`: with the branches that are decided in every state, as `propagate` leaves it. gap: as of a search.
 
-        `loss`: what states of interest do not exceed.
+        `loss`: what states of interest do not exceed. drawn: the drawing grid, if it is at hand.
         """
         self.model, self.work, self.record = model, work, record_for(model, 0)
-        self.drawing = drawing(model)
+        self.drawing = drawing(model) if drawn is None else drawn
         self.paths = paths_of(model)
         self.of_paths = path_work_for(self.paths, len(model.p))
         self.pool = path_pool_for(self.of_paths, 1)
         self.parts: RootParts | None = None
         mask = self.of_paths.mask.copy()
-        self.of_paths.steady[0] = least_steady_loss(self.model, work.status, loss)
+        self.of_paths.steady[0] = least_steady_loss(self.model, self.drawing, work.status, loss)
         entries.begin(self.drawing, self.paths, self.of_paths, work)
         if len(self.paths.u) >= LEAST:
             self.parts = RootParts(self.drawing, self.paths, work.status, mask, gap)
-        self.of_paths.y[:] = np.nan
+        self.of_paths.y[:] = self.of_paths.first_y[:] = np.nan
         self.root = work.status.copy(), self.of_paths.mask.copy()
         self.pays = True
 

@@ -83,12 +83,13 @@ def process(
         of_paths.y[paths.junctions] = 0.0
         of_paths.mu[paths.junctions] = 0.0
     tries = not idle(of_paths, counts)
-    deep = tries or counts.nodes[0] == 1
-    most = FIRST if counts.nodes[0] == 1 else (NEXT if deep else AGAIN)
+    # The first one with paths, also of a search that began anew for them.
+    first = np.isnan(of_paths.first_y[0]) and counts.depth[0] == 0
+    deep = tries or first
+    most = FIRST if first else (NEXT if deep else AGAIN)
     copy_values(of_paths.first_about_p, of_paths.about_p)
     copy_values(of_paths.first_about_q, of_paths.about_q)
-    first = counts.nodes[0] == 1 and counts.depth[0] == 0
-    helped, turns = False, TURNS if counts.nodes[0] == 1 else 1
+    helped, turns = False, TURNS if first else 1
     while True:
         if not imply(model, paths, of_paths, work):
             return DONE
@@ -107,7 +108,7 @@ def process(
                 turns -= found == TIGHTER
                 if first:
                     begin(drawing, paths, of_paths, work.status)
-                most = ANEW if counts.nodes[0] == 1 else AGAIN
+                most = ANEW if first else AGAIN
                 continue
         root(model, work)
         value = dual_ascent(model, work, 20 if branch < 0 else STEPS, cutoff)
