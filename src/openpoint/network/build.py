@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -288,12 +289,18 @@ def rated_kv(connection: str, phases: str, vn_kv: float) -> float:
     return math.sqrt(3.0) * float(vn_kv) * (1.0 if phases == "1" else len(phases) / 3.0)
 
 
+@cache
+def _lower(n: int) -> tuple[Ints, Ints]:
+    """Rows and columns of the lower triangle of an n × n matrix, row by row."""
+    return np.tril_indices(n)
+
+
 def _matrix(real: list[float], imaginary: list[float], n: int) -> Complexes:
     """Symmetric n × n matrix from its lower triangles row by row; an empty list is zero."""
     if n == 1:  # each branch of a balanced grid
         return np.array([[complex(sum(real), sum(imaginary))]])
     full = np.zeros((n, n), dtype=np.complex128)
-    rows, columns = np.tril_indices(n)
+    rows, columns = _lower(n)
     for part, unit in ((real, 1.0), (imaginary, 1j)):
         if part:
             full[rows, columns] += np.multiply(unit, part)

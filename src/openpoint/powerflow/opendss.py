@@ -70,6 +70,7 @@ class OpenDssCircuit:
         forming: grid-forming generators by name, with the voltage they hold in pu (angle 0). They deliver what their
             island needs, whatever output the table has.
         tolerance: largest relative change of a voltage in the last iteration.
+        network: that of the grid, whatever is closed in it, if it is built already.
 
     Raises:
         InputError: the grid has faults, or something that OpenDSS does not have.
@@ -83,8 +84,9 @@ class OpenDssCircuit:
         closed: Bools | None = None,
         forming: Mapping[str, float] | None = None,
         tolerance: float = TOLERANCE_PU,
+        network: Network | None = None,
     ) -> None:
-        self.grid, self.network = grid, build_network(grid)
+        self.grid, self.network = grid, build_network(grid) if network is None else network
         self._names, self._tolerance = write.safe_names(grid), tolerance
         self._stale: set[int] = set()  # branches whose admittances were changed since they were read
         self._live: dict[int, str] = {}  # elements of the branches that are in the circuit, by number

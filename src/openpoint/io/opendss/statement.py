@@ -206,7 +206,7 @@ _IN_FILE = re.compile(
     rf"""(?i)\s*file\s*=\s*({_QUOTED}|[^\s,="'(\[{{]+)((?:[\s,]+(?:col|column|header)\s*=\s*\w+)*)[\s,]*"""
 )
 _UNSET = re.compile(r"(?:^|(?<=[\s,|]))@\S*")
-_ENDLESS = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
+_ENDLESS = re.compile(r"(?:^|(?<=[\s,|]))[-+]?(nan|inf(inity)?)(?=[\s,|]|$)", re.IGNORECASE)
 _PATTERN = re.compile(r"[\w.*+?^$|\[\]\\-]+")
 _TAKE_OUT = "Take the line out; a circuit is described without it"
 
@@ -312,9 +312,7 @@ def properties(element: str, given: Parameters, data_name: DataName) -> list[tup
             raise Refused(f"{name!r} of a {kind} is not read: it would load program code, or open or write a file")
         if name == "action" and kind in ACTIONS and not ACTIONS[kind].startswith(content(value).lower() or "-"):
             raise Refused("an action of this object would write a file or change the circuit")
-        if not name.startswith("bus") and any(
-            _ENDLESS.fullmatch(part) for part in re.split(r"[\s,|]+", content(value))
-        ):
+        if not name.startswith("bus") and _ENDLESS.search(content(value)):
             raise Refused(f"{content(value)!r} is not a finite number", "Give a finite number")
         if not word.startswith("~"):
             found.append((name, data_name(content(value)) if name in DATA_FILES else _value(value, data_name)))

@@ -253,6 +253,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_comment(line: str) -> str:
+    if "!" not in line and "//" not in line:
+        return line
     quote = ""
     for i, c in enumerate(line):
         if quote:

@@ -107,7 +107,7 @@ class PhasesEvaluator:
         asked, key = self.question, _key(closed, positions)
         if key not in self._flows:
             if self._circuit is None:
-                self._circuit = OpenDssCircuit(asked.grid, closed=closed)
+                self._circuit = OpenDssCircuit(asked.grid, closed=closed, network=asked.network)
             elif not np.array_equal(self._circuit.state, closed):
                 self._circuit.rewire(closed)
             if asked.devices.count:
