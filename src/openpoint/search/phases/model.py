@@ -380,90 +380,82 @@ def _branch(parts: _Parts, members: list[int], pair: tuple[int, int]) -> _Branch
     return impedance, ratio, ways, admittance[0], admittance[1], phases
 
 
-_Band = tuple[float, float, float, int]
-_Following = dict[tuple[int, int, int, int, float, float, float, int], complex]
+@dataclass(frozen=True)
+class _Powers:
+    """Powers at nominal voltage of rows of tables, and their degrees, bands (v_min, v_max, v_rated) and what is beyond.
 
+    Attributes:
+        wye, delta: shares of terminals and of pairs of these. s, degree, outer: of each row. band: (rows, 3).
+    """
 
-@dataclass
-class _Demand:
-    """Constant power s (n, 3), admittances y (n, 3, 3), and what follows the voltage otherwise, by place and model."""
-
-    bus: Ints
-    slot: Ints
+    wye: sp.csr_array
+    delta: sp.csr_array
     s: Complexes
-    y: Complexes
-    following: _Following
+    degree: Ints
+    band: Floats
+    outer: Ints
 
-    def put(self, ends: tuple[int, int], s: complex, degree: int, band: _Band) -> None:
-        """Add a power at nominal voltage.
 
-        Args:
-            ends: terminals, the second −1 for the neutral. band: low, high, rated, outer.
-        """
-        terminal, back = ends
-        b, j, k = int(self.bus[terminal]), int(self.slot[terminal]), -1 if back < 0 else int(self.slot[back])
-        if band[:2] != (0.0, math.inf) or degree == 1 or (degree == 0 and k >= 0):
-            key = (b, j, k, degree, *band)
-            self.following[key] = self.following.get(key, 0j) + s
-        elif degree == 0:
-            self.s[b, j] += s
-        elif k < 0:
-            self.y[b, j, j] += np.conj(s)
-        else:
-            way = np.zeros(3)
-            way[[j, k]] = 1.0, -1.0
-            self.y[b] += np.conj(s) / 3.0 * np.outer(way, way)
+def _powers(grid: Grid, box: Box, loads_kva: Complexes | None) -> list[_Powers]:
+    """Those of loads, capacitors, and generators of fixed output."""
+    table, shares = grid.loads, load_shares(grid)
+    loads = table["p_kw"].to_numpy() + 1j * table["q_kvar"].to_numpy() if loads_kva is None else loads_kva
+    anywhere = np.array([0.0, math.inf, 1.0])
+    parts = zip(("v_min_pu", "v_max_pu", "v_rated_pu"), anywhere, strict=True)
+    band = np.column_stack([table[name].fill_null(value).to_numpy() for name, value in parts])
+    inside = (band[:, 0] <= box.v_min) & (band[:, 1] >= box.v_max)
+    band = np.where(inside[:, None], anywhere, band)
+    outer = np.where(inside, 0, table["model"].to_numpy() == "current").astype(np.int64)
+    each = np.asarray(loads.real, dtype=np.complex128), np.asarray(1j * loads.imag, dtype=np.complex128)
+    made = [
+        _Powers(shares.wye, shares.delta, s, np.array([DEGREE[model] for model in models], dtype=np.int64), band, outer)
+        for s, models in zip(each, (shares.p_models, shares.q_models), strict=True)
+    ]
+    kvar = np.array([complex(0.0, -kvar_today(row)) for row in grid.capacitors.iter_rows(named=True)])
+    moves = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+    own = grid.generators.select(moves).to_series().to_numpy()
+    output = -np.where(own, 0.0, grid.generators["p_kw"].to_numpy() + 1j * grid.generators["q_kvar"].to_numpy())
+    for of, s, degree in ((grid.capacitors, kvar, 2), (grid.generators, output, 0)):
+        rows = len(s)
+        same = np.full(rows, degree), np.tile(anywhere, (rows, 1)), np.zeros(rows, dtype=np.int64)
+        made.append(_Powers(*power_shares(grid, of), s.astype(np.complex128), *same))
+    return made
 
 
 def _demand(grid: Grid, network: Network, box: Box, loads_kva: Complexes | None = None) -> dict[str, Any]:
     """Those fields of `Blocks` that the box, loads, capacitors and generators make."""
     n = len(network.bus_names)
     slot = np.array([SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
-    empty = np.zeros((n, 3), dtype=np.complex128), np.zeros((n, 3, 3), dtype=np.complex128)
-    found = _Demand(network.terminal_bus, slot, *empty, {})
-    anywhere = 0.0, math.inf, 1.0, 0
-    shares = load_shares(grid)
-    loads = grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy() if loads_kva is None else loads_kva
-    parts: list[tuple[sp.csr_array, sp.csr_array, list[tuple[complex, int, _Band]]]] = []
-    for of_p, models in ((True, shares.p_models), (False, shares.q_models)):
-        column = loads.real if of_p else 1j * loads.imag
-        bands = grid.loads.select("v_min_pu", "v_max_pu", "v_rated_pu", "model").iter_rows()
-        rows = [
-            (complex(s), DEGREE[model], _band(band, box)) for s, model, band in zip(column, models, bands, strict=True)
-        ]
-        parts.append((shares.wye, shares.delta, rows))
-    kvar = [(complex(0.0, -kvar_today(row)), 2, anywhere) for row in grid.capacitors.iter_rows(named=True)]
-    parts.append((*power_shares(grid, grid.capacitors), kvar))
-    moves = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
-    made = grid.generators.select("p_kw", "q_kvar", moves.alias("moves")).iter_rows()
-    output = [(0j if of_own else -complex(p, q), 0, anywhere) for p, q, of_own in made]
-    parts.append((*power_shares(grid, grid.generators), output))
-    pairs = list(zip(network.delta.fr.tolist(), network.delta.to.tolist(), strict=True))
-    for wye, delta, rows in parts:
-        for matrix, ends in ((wye, [(t, -1) for t in range(network.n_terminals)]), (delta, pairs)):
+    rows = list[tuple[Any, ...]]()  # terminal, the other one or −1, power, degree, band and what is beyond
+    ends = (np.arange(network.n_terminals), np.full(network.n_terminals, -1)), (network.delta.fr, network.delta.to)
+    for of in _powers(grid, box, loads_kva):
+        for matrix, (fr, to) in zip((of.wye, of.delta), ends, strict=True):
             entry = matrix.tocoo()
-            for row, k, share in zip(entry.row, entry.col, entry.data, strict=True):
-                s, degree, band = rows[k]
-                if s:
-                    found.put(ends[row], s * share, degree, band)
-    moving = network.generator_terminal, network.generator_return, network.generator_s
-    for terminal, back, s in zip(*moving, strict=True):
-        found.put((int(terminal), int(back)), -complex(s), 0, anywhere)
-    keys = np.array([key[:4] for key in found.following], dtype=np.int64).reshape(-1, 4)
-    limits = np.array([key[4:] for key in found.following], dtype=np.float64).reshape(-1, 4)
-    power = np.array(list(found.following.values()), dtype=np.complex128)
-    whole = dict(zip(("bus", "phase", "back", "degree"), (part.copy() for part in keys.T), strict=True))
-    parted = dict(zip(("low", "high", "rated"), (part.copy() for part in limits.T), strict=False))
-    whole |= {"outer": limits[:, 3].astype(np.int64), "box": np.tile(box.row, (n, 1))}
-    return {"s": found.s, "y": found.y, "power": power, **whole, **parted}
-
-
-def _band(row: tuple[Any, ...], box: Box) -> _Band:
-    """The band of a load from v_min_pu, v_max_pu, v_rated_pu and model; none where the box lies within."""
-    low, high, rated, model = row
-    low, high = 0.0 if low is None else low, math.inf if high is None else high
-    within = low <= box.v_min and high >= box.v_max
-    return (0.0, math.inf, 1.0, 0) if within else (low, high, rated, int(model == "current"))
+            at = entry.col
+            rows.append((fr[entry.row], to[entry.row], of.s[at] * entry.data, of.degree[at], of.band[at], of.outer[at]))
+    moving, count = -np.asarray(network.generator_s, dtype=np.complex128), len(network.generator_s)
+    idle = np.zeros(count, dtype=np.int64), np.tile([0.0, math.inf, 1.0], (count, 1)), np.zeros(count, dtype=np.int64)
+    rows.append((network.generator_terminal, network.generator_return, moving, *idle))
+    terminal, back, s, degree, band, outer = (np.concatenate(part) for part in zip(*rows, strict=True))
+    terminal, back, s, degree, band, outer = (part[s != 0.0] for part in (terminal, back, s, degree, band, outer))
+    b, j, k = network.terminal_bus[terminal], slot[terminal], np.where(back < 0, -1, slot[back])
+    follows = (band[:, 0] != 0.0) | np.isfinite(band[:, 1]) | (degree == 1) | ((degree == 0) & (k >= 0))
+    fixed, y, power = np.zeros((n, 3), dtype=np.complex128), np.zeros((n, 3, 3), dtype=np.complex128), ~follows
+    np.add.at(fixed, (b[at := power & (degree == 0)], j[at]), s[at])
+    np.add.at(y, (b[at := power & (degree == 2) & (k < 0)], j[at], j[at]), s[at].conj())
+    at = power & (degree == 2) & (k >= 0)
+    for one, other, sign in ((j, j, 1.0), (k, k, 1.0), (j, k, -1.0), (k, j, -1.0)):
+        np.add.at(y, (b[at], one[at], other[at]), sign * s[at].conj() / 3.0)
+    keys = np.column_stack([b, j, k, degree, band, outer])[follows]
+    keys, first, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")  # in the order in which they come
+    total = np.zeros(len(keys), dtype=np.complex128)
+    np.add.at(total, number.reshape(-1), s[follows])
+    whole = dict(zip(("bus", "phase", "back", "degree", "outer"), keys[order][:, (0, 1, 2, 3, 7)].T, strict=True))
+    parted = dict(zip(("low", "high", "rated"), keys[order][:, 4:7].T, strict=True))
+    found = {name: part.astype(np.int64) for name, part in whole.items()}
+    found |= {name: part.copy() for name, part in parted.items()}
+    return {"s": fixed, "y": y, "power": total[order], "box": np.tile(box.row, (n, 1)), **found}
 
 
 def _refuse_other_trees(blocks: Blocks) -> None:
