@@ -1,5 +1,6 @@
 """Grids of phases: no bound is above the best completion, search equals enumeration (docs/methods.md M43)."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import deviate, no_ranges, sizes_for
-from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, respond, sweep, trees_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, sweep, trees_for
 from openpoint.search.phases.model import EVERYWHERE, RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
@@ -229,24 +230,33 @@ def test_no_state_loses_less_in_the_whole_grid_than_is_proved_from_its_flow_in_t
 
 
 @pytest.mark.parametrize("kind", ["power", "all"])
-def test_what_changes_of_voltages_make_of_a_flow_is_eliminated_as_it_is_swept(kind: str) -> None:
-    """From the leaves on, in one go, what rounds find that begin with nothing."""
-    count = 0
+def test_what_changes_of_voltages_make_of_a_flow_is_eliminated_as_flows_beside_it_differ(kind: str) -> None:
+    """What is drawn at sources and lost behind them, by differences of flows, of a tree and of one with pieces."""
+    count, step = 0, 1e-5
     for _, case in grids(kind, range(60, 70)):
         n, closed = len(case.model.blocks.has), np.flatnonzero(case.status[0] == CLOSED)
-        blocks = part_of(case.model.blocks, np.arange(n), closed, np.ones(n, dtype=np.bool_))
-        trees, status = trees_for(blocks), np.full(len(closed), CLOSED, dtype=np.int8)
-        sweep(blocks, status, np.arange(n), trees, CHANGE, False)
-        linear = trees._replace(**{name: getattr(trees, name).copy() for name in ("v", "drawn", "i", "taken")})
-        swept = np.zeros((6, n, 3), dtype=np.complex128)
-        for way in range(6):
-            swept[way, blocks.is_source, way // 2] = 1j if way % 2 else 1.0
-        found = swept.copy()
-        eliminate(blocks, status, trees, found)
-        respond(blocks, status, trees, linear, swept, np.zeros((6, n, 4), dtype=np.complex128))
-        np.testing.assert_allclose(found, swept, atol=1e-7)
-        count += int((np.abs(found) > 1e-3).sum())
-    assert count > 100
+        whole = part_of(case.model.blocks, np.arange(n), closed, np.ones(n, dtype=np.bool_))
+        for blocks in (whole, core_of(whole, np.full(len(closed), CLOSED, dtype=np.int8)).blocks):
+            trees, status = trees_for(blocks), np.full(len(blocks.fr), CLOSED, dtype=np.int8)
+            n = len(blocks.has)
+            drawn, lost = np.zeros((n, 6, 6)), np.zeros((n, 6))
+            blocks = blocks._replace(held=blocks.held.copy())
+            sweep(blocks, status, np.arange(n), trees, CHANGE, False)
+            eliminate(blocks, status, trees, drawn, lost)
+            source = int(np.flatnonzero(blocks.is_source)[0])
+            for j, way in itertools.product(np.flatnonzero(blocks.has[source]).tolist(), (1.0, 1j)):
+                ends = []
+                for sign in (1.0, -1.0):
+                    blocks.held[source, j] += sign * step * way
+                    loss = sweep(blocks, status, np.arange(n), trees, 1e-13, False)
+                    blocks.held[source, j] -= sign * step * way
+                    ends.append(np.append(trees.drawn[source], loss))
+                slope, column = (ends[0] - ends[1]) / (2.0 * step), j if way == 1.0 else 3 + j
+                found = drawn[source, :3, column] + 1j * drawn[source, 3:, column]
+                np.testing.assert_allclose(found, slope[:3], rtol=2e-3, atol=2e-4)
+                np.testing.assert_allclose(lost[source, column], slope[3].real, rtol=2e-3, atol=2e-4)
+                count += 1
+    assert count > 40
 
 
 @pytest.mark.parametrize("kind", ["power", "all"])

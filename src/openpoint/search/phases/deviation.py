@@ -22,7 +22,19 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.bound import SAME
-from openpoint.search.phases.flow import CLOSED, LOOP, V_LOW, Trees, above, around, double, nearest, open_loop, regime
+from openpoint.search.phases.flow import (
+    CLOSED,
+    LOOP,
+    V_LOW,
+    Trees,
+    above,
+    around,
+    double,
+    nearest,
+    open_loop,
+    regime,
+    size_of,
+)
 from openpoint.search.phases.model import RADII, SIZES, STEP_U, Blocks
 
 ROUNDS, WIDER = 12, 1.2
@@ -158,14 +170,25 @@ def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: 
 
 
 @compiled
-def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees) -> None:
-    """Set moved, near and less to what is not of first order, after `deviate`; known where wide ≤ near.
+def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float, unknown: Bools) -> None:
+    """Set far as `deviate`, then moved, near and less to what is not of first order.
 
     Args:
-        trees: `near` to begin with.
+        trees: `far` and `near` to begin with. unknown: (n) set to whether either is more at a bus than is known.
     """
+    for q in range(len(trees.order)):
+        trees.rank[trees.order[q]] = q
+    trees.slip[:] = 0.0
+    _settle(blocks, sizes, status, trees, change, trees.far, False)
+    for b in range(len(unknown)):
+        unknown[b] = False
+        for j in range(3):
+            unknown[b] = unknown[b] or not trees.wide[b, j] <= trees.far[b, j]
     trees.slip[:] = 0.0
     _settle(blocks, sizes, status, trees, 0.0, trees.near, True)
+    for b in range(len(unknown)):
+        for j in range(3):
+            unknown[b] = unknown[b] or not trees.wide[b, j] <= trees.near[b, j]
     _less(blocks, sizes, status, trees, trees.near)
 
 
@@ -208,24 +231,23 @@ def _demand(
     far, moved, v, root = trees.far, trees.moved, trees.v, math.sqrt(3.0)
     for b in range(len(blocks.has)):
         trees.less[b] = 0.0
+        one, two, three = near[b, 0] + root * change, near[b, 1] + root * change, near[b, 2] + root * change
         for j in range(3):
-            moved[b, j] = 0.0
-            for k in range(3):
-                moved[b, j] += sizes.y[b, j, k] * (near[b, k] + root * change)
+            moved[b, j] = sizes.y[b, j, 0] * one + sizes.y[b, j, 1] * two + sizes.y[b, j, 2] * three
         for j in range(3):
-            s, x = abs(blocks.s[b, j]), abs(v[b, j])
-            if s > 0.0:
+            if blocks.s[b, j] != 0.0:
+                s, x = size_of(blocks.s[b, j]), size_of(v[b, j])
                 r = _of_phase(sizes, b, j, far) + change
                 found = s / (x * (x - r)) * (_of_phase(sizes, b, j, near) + change) if r < x else math.inf
                 _add(sizes, b, j, found + (s * r * r / (x * x * (x - r)) if bends else 0.0), moved)
     for d in range(len(blocks.bus)):
         b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
-        x, r, least = abs(v[b, j]), _of_phase(sizes, b, j, far) + change, _of_phase(sizes, b, j, near) + change
+        x, r, least = size_of(v[b, j]), _of_phase(sizes, b, j, far) + change, _of_phase(sizes, b, j, near) + change
         scale = 1.0
         if k >= 0:
-            x, r = abs(v[b, j] - v[b, k]) / root, (r + _of_phase(sizes, b, k, far) + change) / root
+            x, r = size_of(v[b, j] - v[b, k]) / root, (r + _of_phase(sizes, b, k, far) + change) / root
             least, scale = (least + _of_phase(sizes, b, k, near) + change) / root, 1.0 / root
-        found = scale * abs(blocks.power[d]) * _shift(blocks, d, x, r, least, bends)
+        found = scale * size_of(blocks.power[d]) * _shift(blocks, d, x, r, least, bends)
         _add(sizes, b, j, found, moved)
         if k >= 0:
             _add(sizes, b, k, found, moved)
@@ -258,7 +280,7 @@ def _add(sizes: Sizes, b: int, j: int, found: float, moved: Floats) -> None:
 @inlined
 def _component(sizes: Sizes, b: int, k: int, x: Complexes) -> float:
     """Size of a component of x (3)."""
-    return float(abs(sizes.u[b, k, 0] * x[0] + sizes.u[b, k, 1] * x[1] + sizes.u[b, k, 2] * x[2]))
+    return float(size_of(sizes.u[b, k, 0] * x[0] + sizes.u[b, k, 1] * x[1] + sizes.u[b, k, 2] * x[2]))
 
 
 @inlined
@@ -269,7 +291,7 @@ def _known(blocks: Blocks, sizes: Sizes, c: int, trees: Trees) -> tuple[int, int
     r, i, at = 0.0, 0, (hung.base[c] + STEP_U * k) * turn
     for j in range(3):
         if blocks.has[b, j]:
-            r = max(r, abs(trees.v[b, j] - at * hung.shape[c, j]) + _of_phase(sizes, b, j, trees.far))
+            r = max(r, size_of(trees.v[b, j] - at * hung.shape[c, j]) + _of_phase(sizes, b, j, trees.far))
     while i < len(RADII) and RADII[i] < r:
         i += 1
     if i == len(RADII) or not 0 <= k < SIZES or hung.off[c, k, i, 3] == math.inf:

@@ -107,6 +107,12 @@ def regime(blocks: Blocks, d: int, u: float) -> tuple[float, float, float]:
 
 
 @inlined
+def size_of(x: complex) -> float:
+    """|x|, without the care for numbers near the ends of floats."""
+    return math.sqrt(x.real * x.real + x.imag * x.imag)
+
+
+@inlined
 def share_of(blocks: Blocks, d: int, u: float) -> float:
     """That of a load at a voltage."""
     a, b, c = regime(blocks, d, u)
@@ -224,14 +230,16 @@ def draw(blocks: Blocks, status: States, trees: Trees) -> None:
                 for k in range(3):
                     c += blocks.y[b, j, k] * v[b, k]
                 if blocks.s[b, j] != 0.0:
-                    c += (blocks.s[b, j] / v[b, j]).conjugate()
+                    square = v[b, j].real * v[b, j].real + v[b, j].imag * v[b, j].imag
+                    c += blocks.s[b, j].conjugate() * complex(v[b, j].real / square, v[b, j].imag / square)
             drawn[b, j] = c
     for d in range(len(blocks.bus)):
         b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
         u = v[b, j] - (v[b, k] if k >= 0 else 0j)
-        size = abs(u) / (math.sqrt(3.0) if k >= 0 else 1.0)
-        s = blocks.power[d] * share_of(blocks, d, size)
-        c = (s / u).conjugate()
+        square = u.real * u.real + u.imag * u.imag
+        size = math.sqrt(square if k < 0 else square / 3.0)
+        share = share_of(blocks, d, size) / square
+        c = blocks.power[d].conjugate() * complex(share * u.real, share * u.imag)
         drawn[b, j] += c
         if k >= 0:
             drawn[b, k] -= c
@@ -264,20 +272,20 @@ def _draw_loop(blocks: Blocks, e: int, trees: Trees) -> None:
 @inlined
 def turn_of(blocks: Blocks, c: int, v: Complexes) -> complex:
     """By what the voltages of a piece's flow are multiplied to come near others."""
-    turn = length = 0j
+    turn, length = 0j, 0.0
     for j in range(3):
         shape = blocks.hung.shape[c, j]
         turn += shape.conjugate() * v[j]
-        length += shape.conjugate() * shape
-    return turn / length
+        length += shape.real * shape.real + shape.imag * shape.imag
+    return complex(turn.real / length, turn.imag / length)
 
 
 @inlined
 def nearest(blocks: Blocks, c: int, v: Complexes) -> tuple[int, complex]:
     """The number of the flow of a piece that is known at voltages nearest to these (3), and how far they are turned."""
     turn = turn_of(blocks, c, v)
-    size = abs(turn)
-    return int((size - blocks.hung.base[c]) / STEP_U + 0.5), turn / size
+    size = size_of(turn)
+    return int((size - blocks.hung.base[c]) / STEP_U + 0.5), complex(turn.real / size, turn.imag / size)
 
 
 @inlined
@@ -286,16 +294,18 @@ def around(blocks: Blocks, c: int, k: int, v: Complexes, turn: complex, whole: f
 
     What it draws turns with the voltages; `turn`: by how much these are. `whole`: 0 where they are changes of voltages.
     """
-    hung = blocks.hung
-    size = whole * (hung.base[c] + STEP_U * k)
-    for j in range(4):
-        found[j] = whole * hung.flow[c, k, j]
-    for m in range(3):
-        x = v[m] * turn.conjugate() - size * hung.shape[c, m]
-        for j in range(4):
-            found[j] += x.real * hung.slope[c, k, 2 * m, j] + x.imag * hung.slope[c, k, 2 * m + 1, j]
-    for j in range(3):
-        found[j] *= turn
+    hung, back = blocks.hung, turn.conjugate()
+    size, flow, slope = whole * (hung.base[c] + STEP_U * k), hung.flow[c, k], hung.slope[c, k]
+    x, y, z = v[0] * back, v[1] * back, v[2] * back
+    x, y, z = x - size * hung.shape[c, 0], y - size * hung.shape[c, 1], z - size * hung.shape[c, 2]
+    for j in range(4):  # by real and imaginary parts, as a real number times a complex one is two products, not four
+        real = whole * flow[j].real + x.real * slope[0, j].real + x.imag * slope[1, j].real
+        real += y.real * slope[2, j].real + y.imag * slope[3, j].real
+        real += z.real * slope[4, j].real + z.imag * slope[5, j].real
+        imaginary = whole * flow[j].imag + x.real * slope[0, j].imag + x.imag * slope[1, j].imag
+        imaginary += y.real * slope[2, j].imag + y.imag * slope[3, j].imag
+        imaginary += z.real * slope[4, j].imag + z.imag * slope[5, j].imag
+        found[j] = complex(real, imaginary) * (turn if j < 3 else complex(1.0, 0.0))
 
 
 @inlined
@@ -303,11 +313,12 @@ def _take(blocks: Blocks, c: int, trees: Trees) -> None:
     """Set what a piece takes: between two of its flows that around both, weighed."""
     v = trees.v[blocks.hung.bus[c]]
     turn = turn_of(blocks, c, v)
-    size = abs(turn)
+    size = size_of(turn)
     at = (size - blocks.hung.base[c]) / STEP_U
     k = min(max(int(at), 0), SIZES - 2)
-    around(blocks, c, k, v, turn / size, 1.0, trees.taken[c])
-    around(blocks, c, k + 1, v, turn / size, 1.0, trees.room)
+    turn = complex(turn.real / size, turn.imag / size)
+    around(blocks, c, k, v, turn, 1.0, trees.taken[c])
+    around(blocks, c, k + 1, v, turn, 1.0, trees.room)
     for j in range(4):
         trees.taken[c, j] += (at - k) * (trees.room[j] - trees.taken[c, j])
 
@@ -326,7 +337,7 @@ def slope_of(blocks: Blocks, d: int, v: Complexes) -> tuple[complex, complex]:
 
 @compiled
 def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes: Complexes, found: Complexes) -> None:
-    """What changes of voltages of sources make of a flow, to first order.
+    """What changes of voltages of sources make of a flow, to first order, where loops stay closed: by sweeps.
 
     Args:
         linear: room, with the same tree. changes: (6, n, 3) those of sources, and of the others to begin with.
@@ -464,9 +475,10 @@ def _spread(blocks: Blocks, count: int, trees: Trees, part: float) -> tuple[floa
                 step, before = u - trees.v[b, j], trees.step[b, j]
                 along += step.real * before.real + step.imag * before.imag
                 length += before.real * before.real + before.imag * before.imag
-                change = max(change, abs(step))
+                change = max(change, step.real * step.real + step.imag * step.imag)
                 trees.v[b, j], trees.step[b, j] = u, step
     # A part p of a change leaves 1 − p (1 − λ) = along / length of it, p = 1 / (1 − λ) nothing.
+    change = math.sqrt(change)
     if part == 0.0 or along >= length:
         return change, 1.0
     return change, min(max(part / (1.0 - along / length), LEAST_PART), 1.0)
@@ -502,7 +514,7 @@ def _left_open(blocks: Blocks, status: States, trees: Trees) -> float:
     for e in range(len(status)):
         if status[e] == LOOP:
             open_loop(blocks, e, trees)
-            most = max(most, abs(trees.room[0]), abs(trees.room[1]), abs(trees.room[2]))
+            most = max(most, size_of(trees.room[0]), size_of(trees.room[1]), size_of(trees.room[2]))
     return most
 
 

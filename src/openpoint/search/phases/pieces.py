@@ -15,7 +15,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.search.phases.bound import Squares, squares_for
-from openpoint.search.phases.deviation import FORTESCUE, deviate, remain, sizes_for
+from openpoint.search.phases.deviation import FORTESCUE, remain, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, UNDECIDED, Trees, respond, sweep, trees_for
 from openpoint.search.phases.model import BELOW, MODES, RADII, SIZES, STEP_U, Blocks, Hung
 from openpoint.search.phases.multipliers import improve, pattern_for
@@ -316,11 +316,7 @@ class Pieces:
         flow, slope = (np.zeros((count, SIZES, *more, 4), dtype=np.complex128) for more in ((), (6,)))
         off = np.full((count, SIZES, len(RADII), 4), np.inf)
         sizes = sizes_for(blocks, sequences=False)
-        linear = trees._replace(**{name: getattr(trees, name).copy() for name in ("v", "drawn", "i", "taken")})
-        found = np.zeros((6, len(self.bus), 4), dtype=np.complex128)
-        changes = np.zeros((6, len(self.bus), 3), dtype=np.complex128)
-        for way in range(6):
-            changes[way, :, way // 2] = np.where(blocks.has[:, way // 2], 1j if way % 2 else 1.0, 0.0)
+        unknown = np.zeros(len(self.bus), dtype=np.bool_)
         far, near = np.zeros((2, len(RADII), len(self.bus), 3))
         known = list[Complexes]()
         for k in reversed(range(SIZES)):
@@ -336,25 +332,33 @@ class Pieces:
                 continue
             flow[:, k] = here
             known = [trees.v.copy(), *known[:1]]
-            if not len(blocks.hung.bus):
-                eliminate(blocks, status, trees, changes)
-            respond(blocks, status, trees, linear, changes, found)
-            for way in range(6):
-                slope[:, k, way, :3] = found[way, root, :3]
-                slope[:, k, way, 3] = np.bincount(group, found[way, :, 3].real, count)
+            slope[:, k] = self._slopes()
             for i, radius in enumerate(RADII):
-                trees.far[:], trees.near[:], trees.slip[:] = far[i], near[i], 0.0
+                trees.far[:], trees.near[:] = far[i], near[i]
                 trees.far[root] = np.where(has, radius, 0.0)
-                deviate(blocks, sizes, status, trees, CHANGE, True)
-                unknown = ~(trees.wide <= trees.far)
-                remain(blocks, sizes, status, trees)
-                unknown |= ~(trees.wide <= trees.near)
-                far[i], near[i] = (np.where(unknown, 0.0, each) for each in (trees.far, trees.near))
+                remain(blocks, sizes, status, trees, CHANGE, unknown)
+                far[i], near[i] = (np.where(unknown[:, None], 0.0, each) for each in (trees.far, trees.near))
                 off[:, k, i] = np.column_stack([trees.moved[root], np.bincount(group, trees.less, count)])
-                off[np.bincount(group, unknown.any(axis=1), count) > 0.0, k, i] = np.inf
+                off[np.bincount(group, unknown, count) > 0.0, k, i] = np.inf
         off[~np.isfinite(off[..., 3])] = np.inf  # where that of a piece within is not known
         u = np.where(np.asarray(has.all(axis=1))[:, None, None], FORTESCUE, np.eye(3))
         return shape, base, flow, slope, steepness(slope, u), off
+
+    def _slopes(self) -> Complexes:
+        """(count, 6, 4) how what is drawn and lost in the flow changes by real and imaginary part of each phase."""
+        blocks, trees, root, n = self.blocks, self.trees, self.root, len(self.bus)
+        if not blocks.closes.any():
+            drawn, lost = np.zeros((n, 6, 6)), np.zeros((n, 6))
+            eliminate(blocks, self.status, trees, drawn, lost)
+            each = np.append(drawn[root][:, :3] + 1j * drawn[root][:, 3:], lost[root][:, None], axis=1)
+            return np.asarray(each[:, :, (0, 3, 1, 4, 2, 5)].transpose(0, 2, 1))
+        found, changes = np.zeros((6, n, 4), dtype=np.complex128), np.zeros((6, n, 3), dtype=np.complex128)
+        for way in range(6):
+            changes[way, :, way // 2] = np.where(blocks.has[:, way // 2], 1j if way % 2 else 1.0, 0.0)
+        linear = trees._replace(**{name: getattr(trees, name).copy() for name in ("v", "drawn", "i", "taken")})
+        respond(blocks, self.status, trees, linear, changes, found)
+        lost = np.array([np.bincount(self.group, each.real, len(root)) for each in found[:, :, 3]])
+        return np.asarray(np.append(found[:, root, :3], lost[:, :, None], axis=2).transpose(1, 0, 2))
 
 
 def steepness(slope: Complexes, u: Complexes) -> Floats:
