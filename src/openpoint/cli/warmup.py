@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from openpoint.arrays import Bools
 from openpoint.cli.display import console
 from openpoint.formulations.phases import phases_question
 from openpoint.grid import Grid, files
@@ -29,7 +30,8 @@ from openpoint.search.kernel.bookkeeping import counts, record_for
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.search.model.build import build_model
 from openpoint.search.paths.explorer import PathExplorer, pool_within
-from openpoint.search.phases.model import Box, phase_model
+from openpoint.search.phases.model import Box, PhaseModel, phase_model
+from openpoint.search.phases.pieces import Pieces, balanced
 from openpoint.search.phases.proof import Checker
 from openpoint.search.phases.proof_states import FEW as CHECKED
 from openpoint.search.phases.tree import free_of_charge, status_of
@@ -172,17 +174,30 @@ def _phases() -> None:
             files.load("ieee13-microgrids"), method=TopologySearch(), limits=Limits(voltage=False, current=False)
         )
         # One with more radial states than are swept at a node.
-        mesh, phase = _mesh(4), pl.lit("a").alias("phases")
-        tables = {"buses": mesh.buses, "lines": mesh.lines, "loads": mesh.loads}
-        one = mesh.with_tables(**{name: table.with_columns(phase) for name, table in tables.items()})
+        one = _of_one_phase(_mesh(4))
         answer = reconfigure(one, method=TopologySearch(gap=0.2))
         # The checker bounds flows in the core after many of the whole grid.
-        asked = phases_question(answer.grid_after or one, free=("topology",))
-        model = phase_model(asked.grid, asked.network, asked.always, asked.never, Box())
-        checker, status = Checker(model.blocks), status_of(model, asked.today)
+        model, today = _model(answer.grid_after or one)
+        checker, status = Checker(model.blocks), status_of(model, today)
         checker.flows.value(status)
         for _ in range(CHECKED + 1):
             checker.flows.least(status, free_of_charge, 0.0)
+        # A piece whose loop stays closed.
+        loop = _of_one_phase(_mesh(2))
+        blocks = _model(loop.with_tables(lines=loop.lines.with_columns(switchable=False)))[0].blocks
+        Pieces.of(blocks, np.where(blocks.is_source, -1, np.argmax(blocks.is_source)), balanced(blocks)).flows()
+
+
+def _of_one_phase(grid: Grid) -> Grid:
+    """The same of phase a alone."""
+    phase, tables = pl.lit("a").alias("phases"), {"buses": grid.buses, "lines": grid.lines, "loads": grid.loads}
+    return grid.with_tables(**{name: table.with_columns(phase) for name, table in tables.items()})
+
+
+def _model(grid: Grid) -> tuple[PhaseModel, Bools]:
+    """A grid as matrices, and (B) its state."""
+    asked = phases_question(grid, free=("topology",))
+    return phase_model(asked.grid, asked.network, asked.always, asked.never, Box()), asked.today
 
 
 def _devices() -> None:
