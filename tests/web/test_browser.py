@@ -113,7 +113,7 @@ def locked(windows: Windows, book: Path) -> str:
     frame.locator("canvas").click(position={"x": spot["width"] / 2, "y": spot["height"] / 2})
     page.get_by_role("button", name="Branches to choose from").click()
     page.locator(".q-chip").get_by_text("2", exact=True).wait_for()
-    page.get_by_role("button", name="Run", exact=True).press("Enter")  # what opens above it still moves it
+    page.get_by_role("button", name="Run", exact=True).press("Enter")  # by no pointer: the form may still move
     page.get_by_role("heading", name="Take home").wait_for()
     return windows.path(page)
 
