@@ -198,6 +198,16 @@ def test_work_that_always_kills_its_process_is_named(pool: Workers, tmp_path: Pa
     assert pool.run(work, [1, 2]) == [1, 4]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pool_whose_own_thread_ends_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("can't start new thread")  # as where memory does not suffice
+
+    monkeypatch.setattr("multiprocessing.queues.Queue._start_thread", fail)
+    with Processes(1).open() as workers, pytest.raises(WorkersLostError, match=r"no work is handed out .* memory"):
+        workers.run(Tracked(tmp_path), [1])
+
+
 def test_a_pool_ends_at_once_whatever_it_does(tmp_path: Path) -> None:
     work = Tracked(tmp_path, seconds=600.0)
     with Processes(2).open() as workers:

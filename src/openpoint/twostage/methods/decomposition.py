@@ -149,7 +149,8 @@ def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
     """Add tangents of every copy at a decision; for a copy of one realisation they are in the evaluation."""
     known = {finding.realisation.tobytes(): finding.response for finding in evaluation.findings}
     missing = [copy.realisation for copy in master.copies if copy.realisation.tobytes() not in known]
-    found = run.evaluator.recourse.solve(run.evaluator.objective.goal, evaluation.decision, missing)
+    goal = run.evaluator.objective.goal
+    found = run.evaluator.recourse.solve(goal, evaluation.decision, missing, run.out_of_time)
     if found is None:
         return
     more = iter(found)
@@ -161,7 +162,7 @@ def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
 def _add_tangents_at(run: Run, master: Master, decision: Floats) -> None:
     """Add tangents of every copy at a decision, and evaluate the decision exactly."""
     realisations = [copy.realisation for copy in master.copies]
-    responses = run.evaluator.recourse.solve(run.evaluator.objective.goal, decision, realisations)
+    responses = run.evaluator.recourse.solve(run.evaluator.objective.goal, decision, realisations, run.out_of_time)
     if responses is None:
         return
     for number, response in enumerate(responses):

@@ -122,8 +122,16 @@ class _ProcessBackend:
         return self._count
 
     def examine(self) -> None:
-        """End the pool where a process has ended: after half an answer the pool would wait for the rest forever."""
-        executor = self._started[-1]
+        """End the pool where a process has ended: after half an answer the pool would wait for the rest forever.
+
+        Raises:
+            WorkersLostError: the thread that hands out the work has ended, as it does where memory does not suffice.
+        """
+        executor: Any = self._started[-1]
+        thread: threading.Thread | None = executor._executor_manager_thread
+        # Where a process has ended the pool counts as broken before its thread ends, and what it computed is answered.
+        if thread is not None and not thread.is_alive() and not executor._broken:
+            raise WorkersLostError(f"{self.name}: no work is handed out any more. {self.remedy}")
         if connection.wait([process.sentinel for process in _processes(executor)], timeout=0):
             _kill(executor)
 
