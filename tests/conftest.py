@@ -67,5 +67,8 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    if "pandapower.auxiliary" in sys.modules:  # it would compile for seconds in each process, for few flows
-        vars(sys.modules["pandapower.auxiliary"])["NUMBA_INSTALLED"] = False
+    if "pandapower.auxiliary" in sys.modules:
+        from tests.builders.empty_nets import made_once
+
+        vars(sys.modules["pandapower.auxiliary"])["NUMBA_INSTALLED"] = False  # seconds in each process, for few flows
+        made_once()
