@@ -149,43 +149,41 @@ def exceed(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, ranges: R
 
 
 @compiled
-def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float, warm: bool) -> float:
+def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, warm: bool) -> float:
     """By how much less, at most, is lost in the exact flow, per unit; inf where it is not known to be near.
 
     Args:
-        trees: left by a sweep, and `far` of sources. change: by which voltages changed in its last round. warm: begin
-            with the distances that are in `trees`, not with none.
+        trees: left by a sweep that may end anywhere, and `far` of sources. warm: begin with the distances that are in
+            `trees`, not with none.
     """
-    for q in range(len(trees.order)):
-        trees.rank[trees.order[q]] = q
+    _begin(blocks, sizes, trees)
     if not warm:
         for b in range(len(blocks.has)):
             for j in range(3):
                 if trees.edge[b] >= 0:
                     trees.far[b, j] = 0.0
         trees.slip[:] = 0.0
-    holds = _settle(blocks, sizes, status, trees, change, trees.far, False)
+    holds = _settle(blocks, sizes, status, trees, trees.far, False)
     less = _less(blocks, sizes, status, trees, trees.far)
     return less if holds and less < math.inf else math.inf  # and not where it is no number
 
 
 @compiled
-def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float, unknown: Bools) -> None:
+def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, unknown: Bools) -> None:
     """Set far as `deviate`, then moved, near and less to what is not of first order.
 
     Args:
         trees: `far` and `near` to begin with. unknown: (n) set to whether either is more at a bus than is known.
     """
-    for q in range(len(trees.order)):
-        trees.rank[trees.order[q]] = q
+    _begin(blocks, sizes, trees)
     trees.slip[:] = 0.0
-    _settle(blocks, sizes, status, trees, change, trees.far, False)
+    _settle(blocks, sizes, status, trees, trees.far, False)
     for b in range(len(unknown)):
         unknown[b] = False
         for j in range(3):
             unknown[b] = unknown[b] or not trees.wide[b, j] <= trees.far[b, j]
     trees.slip[:] = 0.0
-    _settle(blocks, sizes, status, trees, 0.0, trees.near, True)
+    _settle(blocks, sizes, status, trees, trees.near, True)
     for b in range(len(unknown)):
         for j in range(3):
             unknown[b] = unknown[b] or not trees.wide[b, j] <= trees.near[b, j]
@@ -193,9 +191,17 @@ def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: f
 
 
 @inlined
-def _settle(
-    blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float, near: Floats, bends: bool
-) -> bool:
+def _begin(blocks: Blocks, sizes: Sizes, trees: Trees) -> None:
+    """Set rank, and by how much the last round of a sweep changed the components of voltages."""
+    for q in range(len(trees.order)):
+        trees.rank[trees.order[q]] = q
+    for b in range(len(blocks.has)):
+        for j in range(3):
+            trees.late[b, j] = _component(sizes, b, j, trees.step[b])
+
+
+@inlined
+def _settle(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Floats, bends: bool) -> bool:
     """Suppose `near` (n, 3), given at sources, until what follows is not more; whether it is so.
 
     Then it comes down to `WIDER` times what follows, of which as much less follows.
@@ -204,7 +210,7 @@ def _settle(
     for e in range(len(status)):
         looped = looped or status[e] == LOOP
     for k in range(ROUNDS):
-        _demand(blocks, sizes, status, trees, change, near, bends)
+        _demand(blocks, sizes, status, trees, near, bends)
         _gather(blocks, sizes, trees)
         holds = not looped or _loops(blocks, sizes, status, trees)
         holds = _spread(blocks, sizes, trees, near) and holds
@@ -224,29 +230,32 @@ def _settle(
 
 
 @inlined
-def _demand(
-    blocks: Blocks, sizes: Sizes, status: States, trees: Trees, change: float, near: Floats, bends: bool
-) -> None:
-    """Set moved and less to what loads, shunts and pieces of each bus make, as far as it is not of first order."""
-    far, moved, v, root = trees.far, trees.moved, trees.v, math.sqrt(3.0)
+def _demand(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Floats, bends: bool) -> None:
+    """Set moved and less to what loads, shunts and pieces of each bus make, as far as it is not of first order.
+
+    Currents are those at the voltages before the last round of a sweep, which are `late`; with `bends` they are exact.
+    """
+    far, moved, v, root, whole = trees.far, trees.moved, trees.v, math.sqrt(3.0), 0.0 if bends else 1.0
     for b in range(len(blocks.has)):
         trees.less[b] = 0.0
-        one, two, three = near[b, 0] + root * change, near[b, 1] + root * change, near[b, 2] + root * change
+        late = trees.late[b]
+        one, two, three = near[b, 0] + whole * late[0], near[b, 1] + whole * late[1], near[b, 2] + whole * late[2]
         for j in range(3):
             moved[b, j] = sizes.y[b, j, 0] * one + sizes.y[b, j, 1] * two + sizes.y[b, j, 2] * three
         for j in range(3):
             if blocks.s[b, j] != 0.0:
-                s, x = size_of(blocks.s[b, j]), size_of(v[b, j])
+                s, x, change = size_of(blocks.s[b, j]), size_of(v[b, j]), whole * size_of(trees.step[b, j])
                 r = _of_phase(sizes, b, j, far) + change
                 found = s / (x * (x - r)) * (_of_phase(sizes, b, j, near) + change) if r < x else math.inf
                 _add(sizes, b, j, found + (s * r * r / (x * x * (x - r)) if bends else 0.0), moved)
     for d in range(len(blocks.bus)):
         b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
-        x, r, least = size_of(v[b, j]), _of_phase(sizes, b, j, far) + change, _of_phase(sizes, b, j, near) + change
-        scale = 1.0
+        change = whole * size_of(trees.step[b, j] - (trees.step[b, k] if k >= 0 else 0j))
+        x, r, least, scale = size_of(v[b, j]), _of_phase(sizes, b, j, far), _of_phase(sizes, b, j, near), 1.0
         if k >= 0:
-            x, r = size_of(v[b, j] - v[b, k]) / root, (r + _of_phase(sizes, b, k, far) + change) / root
-            least, scale = (least + _of_phase(sizes, b, k, near) + change) / root, 1.0 / root
+            x, r = size_of(v[b, j] - v[b, k]) / root, (r + _of_phase(sizes, b, k, far)) / root
+            least, scale = (least + _of_phase(sizes, b, k, near)) / root, 1.0 / root
+        r, least = r + scale * change, least + scale * change
         found = scale * size_of(blocks.power[d]) * _shift(blocks, d, x, r, least, bends)
         _add(sizes, b, j, found, moved)
         if k >= 0:
@@ -256,8 +265,8 @@ def _demand(
             a, b = blocks.fr[e], blocks.to[e]
             for j in range(3):
                 for k in range(3):
-                    moved[a, j] += sizes.y_fr[e, j, k] * (near[a, k] + root * change)
-                    moved[b, j] += sizes.y_to[e, j, k] * (near[b, k] + root * change)
+                    moved[a, j] += sizes.y_fr[e, j, k] * (near[a, k] + whole * trees.late[a, k])
+                    moved[b, j] += sizes.y_to[e, j, k] * (near[b, k] + whole * trees.late[b, k])
     for c in range(len(blocks.hung.bus)):
         _piece(blocks, sizes, c, trees, near)
 

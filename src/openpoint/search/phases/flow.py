@@ -38,7 +38,7 @@ class Trees(NamedTuple):
         floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. step: (n, 3) by what a
             round changes the voltages. i: (m, 3). room: (4).
         taken: (C, 4) what the pieces draw and lose.
-        far, near, wide, moved, slip, rank, less, apart: see `openpoint.search.phases.deviation`.
+        late, far, near, wide, moved, slip, rank, less, apart: see `openpoint.search.phases.deviation`.
     """
 
     order: Ints
@@ -51,6 +51,7 @@ class Trees(NamedTuple):
     i: Complexes
     room: Complexes
     taken: Complexes
+    late: Floats
     far: Floats
     near: Floats
     wide: Floats
@@ -75,6 +76,7 @@ def trees_for(blocks: Blocks) -> Trees:
         i=np.zeros((m, 3), dtype=np.complex128),
         room=np.zeros(4, dtype=np.complex128),
         taken=np.zeros((len(blocks.hung.bus), 4), dtype=np.complex128),
+        late=np.zeros((n, 3)),
         far=np.zeros((n, 3)),
         near=np.zeros((n, 3)),
         wide=np.zeros((n, 3)),

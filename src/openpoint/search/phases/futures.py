@@ -38,10 +38,12 @@ class FuturesFlows:
         return float(self.risk.worst(np.array([each.loss(status) for each in self.each]))[0]) + self.price(status)
 
 
-def cores_of(blocks: Sequence[Blocks], status: States, over: Callable[[], bool] = never) -> list[Core]:
-    """The cores under each demand, of the same buses and branches; raises as `core_of`."""
+def cores_of(
+    blocks: Sequence[Blocks], status: States, over: Callable[[], bool] = never, *, whole: bool = False
+) -> list[Core]:
+    """The cores under each demand, of the same buses and branches; as `core_of`."""
     kept = np.any([loaded(each) for each in blocks], axis=0)
-    return [core_of(each, status, kept, over) for each in blocks]
+    return [core_of(each, status, kept, over, whole=whole) for each in blocks]
 
 
 @dataclass(frozen=True)

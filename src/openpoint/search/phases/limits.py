@@ -13,7 +13,7 @@ from openpoint.arrays import Floats, Ints, States
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits
 from openpoint.search.phases.deviation import Ranges, deviate, exceed, no_ranges, sizes_for
-from openpoint.search.phases.flow import CHANGE, CLOSED, Trees
+from openpoint.search.phases.flow import CLOSED, Trees
 from openpoint.search.phases.model import RADII, SIZES, SLOT, STEP_U, Blocks, PhaseModel
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced
 
@@ -89,7 +89,7 @@ class BlockLimits:
                 continue
             for i in WITHIN:
                 trees.far[made.root] = np.where(has, RADII[i], 0.0)
-                deviate(blocks, sizes, made.status, trees, CHANGE, False)
+                deviate(blocks, sizes, made.status, trees, False)
                 known = (trees.wide <= trees.far).all(axis=1)
                 exceed(blocks, sizes, made.status, trees, ranges, at_bus)
                 most = np.zeros(count)

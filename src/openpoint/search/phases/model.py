@@ -369,8 +369,9 @@ def _branch(parts: _Parts, members: list[int], pair: tuple[int, int]) -> _Branch
             names = ", ".join(network.branch_names[b] for b in members)
             raise OptionError(f"{names}: windings between two lines, beside which a branch may open")
         # Of a delta winding the voltages sum to zero, and so do the currents (`_refuse_other_trees`).
-        ways[way] = bool(np.linalg.cond(far) < 1.0 / _SINGULAR)
-        back = np.linalg.pinv(far, rcond=_SINGULAR)
+        straight = bool((far == np.eye(len(far))).all())
+        ways[way] = straight or bool(np.linalg.cond(far) < 1.0 / _SINGULAR)
+        back = far if straight else np.linalg.pinv(far, rcond=_SINGULAR)
         # No current passes that does not sum to zero there, so that any impedance is right for it: 1.
         series = back @ z @ back.conj().T + (np.eye(len(far)) - back @ far)
         least = np.linalg.eigvalsh((series + series.conj().T) / 2.0).min()

@@ -71,16 +71,24 @@ def undecided(blocks: Blocks) -> States:
     return np.where(blocks.movable, UNDECIDED, np.where(blocks.closes, LOOP, CLOSED)).astype(np.int8)
 
 
-def core_of(blocks: Blocks, status: States, kept: Bools | None = None, over: Callable[[], bool] = never) -> Core:
+def core_of(
+    blocks: Blocks,
+    status: States,
+    kept: Bools | None = None,
+    over: Callable[[], bool] = never,
+    *,
+    whole: bool = False,
+) -> Core:
     """The core around the flow of a state (m), at multipliers of the bound with all undecided, else of the state's.
 
     Args:
         kept: (n) buses that stay even if nothing is there and only two branches meet; default: none.
+        whole: it is the whole grid, of which nothing is left out.
 
     Raises:
         TimeoutError: `over` said so.
     """
-    at = attachments(blocks)
+    at = np.full(len(blocks.has), -1, dtype=np.int64) if whole else attachments(blocks)
     trees, squares = trees_for(blocks), squares_for(blocks)
     priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
     tools = trees, squares, pattern_for(blocks)
@@ -336,7 +344,7 @@ class Pieces:
             for i, radius in enumerate(RADII):
                 trees.far[:], trees.near[:] = far[i], near[i]
                 trees.far[root] = np.where(has, radius, 0.0)
-                remain(blocks, sizes, status, trees, CHANGE, unknown)
+                remain(blocks, sizes, status, trees, unknown)
                 far[i], near[i] = (np.where(unknown[:, None], 0.0, each) for each in (trees.far, trees.near))
                 off[:, k, i] = np.column_stack([trees.moved[root], np.bincount(group, trees.less, count)])
                 off[np.bincount(group, unknown, count) > 0.0, k, i] = np.inf

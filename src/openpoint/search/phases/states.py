@@ -161,8 +161,9 @@ def probe(
 
 SURE = 1e-4
 """Relative excess of a squared limit from which it is broken for sure: sweeps and OpenDSS differ by some 1e-6."""
-ROUGH, FINE = 1e-4, 1e-6
-"""Changes of a voltage, pu, at which the flow of a state may end, if it is proved then that it loses enough."""
+STOPS = 3e-2, 1e-3, 1e-6, CHANGE
+"""Changes of a voltage, pu, at which the flow of a state may end, if it is proved then that it loses enough: of most
+states one or two rounds prove it."""
 
 
 class Swept(NamedTuple):
@@ -231,7 +232,7 @@ def complete(
             depth += 2
             continue
         warm, loss, least = found.counts[1] == 1, math.inf, -math.inf
-        for change in (ROUGH, FINE, CHANGE):
+        for change in STOPS:
             loss = swept(blocks, here, priority, trees, change, warm)
             if warm and loss == math.inf:
                 loss = swept(blocks, here, priority, trees, change, False)
@@ -239,11 +240,11 @@ def complete(
             if not warm:
                 break
             if loss >= enough and near and not limited:
-                least = loss - deviate(blocks, sizes, here, trees, change, True)
+                least = loss - deviate(blocks, sizes, here, trees, True)
                 if least >= enough:
                     break
-            if loss >= enough or change == CHANGE or limited:
-                less = deviate(blocks, sizes, here, trees, change, False)
+            if (loss >= enough and not (near and change == STOPS[0])) or change == CHANGE or limited:
+                less = deviate(blocks, sizes, here, trees, False)
                 least, near = loss - less, less < math.inf
             if limited and least > -math.inf:
                 most = exceed(blocks, sizes, here, trees, ranges, found.over)

@@ -21,7 +21,7 @@ from openpoint.search.phases.futures import FuturesFlows, FuturesTree, cores_of
 from openpoint.search.phases.limits import BlockLimits
 from openpoint.search.phases.model import EVERYWHERE, Box, PhaseModel, phase_model
 from openpoint.search.phases.pieces import Core, undecided
-from openpoint.search.phases.states import SURE
+from openpoint.search.phases.states import SURE, states_left
 from openpoint.search.phases.tree import (
     BEYOND,
     GRAIN,
@@ -47,6 +47,8 @@ CLOSE = 1e-6
 """Relative difference of bounds that is not worth a word: a certificate has the best state's loss as one."""
 PIECE = 16
 """Nodes between two looks at the clock."""
+FEW = 100
+"""Radial states up to which all flows are computed in the whole grid: that is quicker than what hangs on a core."""
 
 
 def question_of(grid: Grid, options: Changing) -> PhasesQuestion:
@@ -189,6 +191,7 @@ class PhaseSearch:
         first = status.tobytes()
         if first in self.begun:
             return self.begun[first]
+        few = len(many) == 1 and states_left(model.blocks, undecided(model.blocks)) <= FEW
         if math.isfinite(loss):
             flows.loss(status)
         while True:
@@ -196,13 +199,13 @@ class PhaseSearch:
             for each in flows.each if math.isfinite(loss) else ():
                 boxes = box_around(each.trees.v, model.blocks.has, boxes)
             try:
-                cores = cores_of([each.within(boxes).blocks for each in many], status, over)
+                cores = cores_of([each.within(boxes).blocks for each in many], status, over, whole=few)
             except TimeoutError:
                 if made is None:
                     raise
                 return made
             made = self.begun[first] = boxes, cores, status
-            if not math.isfinite(loss):
+            if few or not math.isfinite(loss):
                 return made
             of_core = _of_core(flows.price, cores[0], status)
             near = FuturesFlows([each.blocks for each in cores], flows.risk, of_core)
