@@ -268,10 +268,11 @@ def test_todays_state_is_kept_where_opendss_alone_has_flows(monkeypatch: pytest.
 def test_a_limit_that_ends_while_the_core_is_made_keeps_the_best_state_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second core is made only where the voltages of a better state are far from those of the first one."""
 
-    def late(*_: object) -> None:
+    def late(*_: object, **__: object) -> None:
         raise TimeoutError
 
     grid = openpoint.read("ieee123")
+    monkeypatch.setattr("openpoint.studies.reconfigure.phases.search.FEW", 0)
     monkeypatch.setattr("openpoint.search.phases.pieces.Core.reaches", lambda *_: False)
     whole = reconfigure(grid, method=TopologySearch())
     assert whole.loss_kw == pytest.approx(94.160, abs=1e-3)
