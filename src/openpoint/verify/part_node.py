@@ -39,6 +39,8 @@ LIMIT: Any = np.int64(2**61)
 ZERO: Any = np.int64(0)
 """Nothing, of the width of all numbers here."""
 NEW, SAME = -1, -2
+LEAST_VOLTAGE = 2
+"""Losses are at most so many times those of the table: at lower voltages no more of them is counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +50,10 @@ class PathTable(Table):
     Attributes:
         d: binary digits. fixed: loss of the trees that dangle from junctions and sources.
         load_p, load_q: (J) loads of junctions. u, v: (K) junctions at the ends of paths; J stands for all sources.
-        start: (K + 1) first position of each path. branch: (B) at each position, from u to v. load: (K) nominal active
-            load within, rounded upwards.
-        u_p, u_q, v_p, v_q: (B) power drawn at both ends where the path is open at this branch.
+        start: (K + 1) first position of each path. branch: (B) at each position, from u to v. load: (K, 2) load
+            within, active power without losses, rounded upwards.
+        drawn: (B, 8) p, q drawn at u and at v where the path is open at this branch, and how much of these is lost.
+        fall: (2K) of the squared voltage, at least, where path k is closed, as a share of the highest of all.
         f, g: (2K) power that arrives where path k is closed, forth (2k) and back (2k + 1). s: (2K, 8) what it sends is
             f + s[0] + s[1] (f² + g²) + s[2] f + s[3] g, and g likewise with s[4] to s[7].
         may: (K) states that its ends allow.
@@ -65,10 +68,8 @@ class PathTable(Table):
     start: Indices
     branch: Indices
     load: Ints
-    u_p: Ints
-    u_q: Ints
-    v_p: Ints
-    v_q: Ints
+    drawn: Ints
+    fall: Ints
     f: Ints
     g: Ints
     s: Ints
@@ -81,12 +82,15 @@ class PathRoom(Table):
 
     Attributes:
         y, mu: (J + 1) multipliers >= 0, times 2^d; 0 at the sources. more: (J + 1) how much more the path costs at
-            least that feeds a group. of: (J + 1) a junction of the same group, itself at the top one.
+            least that feeds a group. high: (J + 1) highest squared voltages, as shares of those of the table. times:
+            (J + 1) factor of what is lost at these. of: (J + 1) a junction of the same group, itself at the top one.
     """
 
     y: Ints
     mu: Ints
     more: Ints
+    high: Ints
+    times: Ints
     of: Indices
 
 
@@ -96,6 +100,7 @@ class PartTree(Table):
 
     Attributes:
         own: number of its paths; those after them stand for what is outside. inner: of its inner junctions.
+        top: (J) of its junctions, as `PathRoom.high`, at all nodes.
         toll: (2K) taken off the costs of arcs. shift: binary digits that `values` lack beside all other numbers.
         nodes: (T) the tree. values: (V, 2 inner) multipliers y, then μ, of leaves. stack: (S, K) states of the paths at
             nodes to come. first, last: (S, K) positions between which they may be open there. low, high: (K) those of
@@ -105,6 +110,7 @@ class PartTree(Table):
     own: int
     inner: int
     shift: int
+    top: Ints
     toll: Ints
     nodes: Ints
     values: Ints
@@ -130,11 +136,13 @@ def broken_at(table: PathTable, status: States, k: int) -> int:
 @inlined
 def cost_open(table: PathTable, room: PathRoom, k: int, at: int) -> int:
     """Cost of a path that is open at a position, at least."""
-    d, one, y, mu = table.d, ZERO + 1 << table.d, room.y, room.mu
-    u, v = table.u[k], table.v[k]
-    found: int = product(one + y[u], table.u_p[at], d) + product(mu[u], table.u_q[at], d)
-    found += product(one + y[v], table.v_p[at], d) + product(mu[v], table.v_q[at], d) - table.load[k]
-    return found
+    d, one, drawn, found = table.d, ZERO + 1 << table.d, table.drawn, -table.load[k, 0]
+    for end in range(2):
+        j = table.v[k] if end else table.u[k]
+        for c in range(2):
+            power = drawn[at, 2 * end + c] + product(room.times[j] - one, drawn[at, 4 + 2 * end + c], d)
+            found += product(room.mu[j] if c else one + room.y[j], power, d)
+    return int(found)
 
 
 @inlined
@@ -153,17 +161,20 @@ def part(square: int, by: int, least: int, d: int) -> int:
 @inlined
 def cost_closed(table: PathTable, room: PathRoom, a: int) -> int:
     """Least cost of a closed path; -LIMIT where none is found."""
-    d, s, k = table.d, table.s, a // 2
+    d, s, k, load = table.d, table.s, a // 2, table.load
     tail, head = (table.v[k], table.u[k]) if a % 2 else (table.u[k], table.v[k])
     y, mu = (ZERO + 1 << d) + room.y[tail], room.mu[tail]
-    square = product(y, s[a, 1], d) + product(mu, s[a, 5], d)
-    by_f = room.y[tail] - room.y[head] + product(y, s[a, 2], d) + product(mu, s[a, 6], d)
-    by_g = mu - room.mu[head] + product(y, s[a, 3], d) + product(mu, s[a, 7], d)
+    # What is lost of all that is sent, by y and by mu, as often as it is at the highest voltage.
+    lost_y, lost_mu = product(y, room.times[tail], d), product(mu, room.times[tail], d)
+    square = product(lost_y, s[a, 1], d) + product(lost_mu, s[a, 5], d)
+    by_f = room.y[tail] - room.y[head] + product(lost_y, s[a, 2], d) + product(lost_mu, s[a, 6], d)
+    by_g = mu - room.mu[head] + product(lost_y, s[a, 3], d) + product(lost_mu, s[a, 7], d)
     one, two = part(square, by_f, table.f[a], d), part(square, by_g, table.g[a], d)
     if min(one, two) == -LIMIT:
         return int(-LIMIT)
-    found: int = product(y, s[a, 0], d) + product(mu, s[a, 4], d) - table.load[k] + one + two
-    return found
+    found = product(y, load[k, 0], d) + product(mu, load[k, 1], d) - load[k, 0] + one + two
+    found += product(lost_y, s[a, 0] - load[k, 0], d) + product(lost_mu, s[a, 4] - load[k, 1], d)
+    return int(found)
 
 
 @inlined
@@ -236,6 +247,37 @@ def places(table: PathTable, tree: PartTree, status: States, mask: States) -> bo
 
 
 @inlined
+def highest(table: PathTable, room: PathRoom, own: int, top: Ints, mask: States) -> None:
+    """How high junctions are at most by the paths that may feed them, and how often more is lost there.
+
+    Args:
+        own, top: as of `PartTree`. mask: (K) states of the paths.
+    """
+    d, one, root, again = table.d, ZERO + 1 << table.d, len(table.load_p), True
+    for j in range(root):
+        room.high[j] = 0
+        room.times[j] = one
+    room.high[root] = one
+    room.times[root] = one
+    while again:
+        again = False
+        for a in range(2 * len(table.u)):
+            k, bit, j = a // 2, BACK if a % 2 else FORTH, head(table, a)
+            if j == root or mask[k] & bit == 0:
+                continue
+            tail = table.v[k] if a % 2 else table.u[k]
+            high = min(top[j], room.high[tail] - table.fall[a] if k < own else top[j])
+            if high > room.high[j]:
+                room.high[j] = high
+                again = True
+    for j in range(root):
+        high = max(room.high[j], one // LEAST_VOLTAGE)
+        times = int(float(one) / float(high) * float(one)) - 16  # a few units below the quotient
+        if room.high[j] > 0 and times > one and product(times, high, d) < one:
+            room.times[j] = times
+
+
+@inlined
 def top_of(room: PathRoom, j: int) -> int:
     """The top junction of the group that a junction is in."""
     while room.of[j] != j:
@@ -247,6 +289,7 @@ def top_of(room: PathRoom, j: int) -> int:
 def leaf(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> int:
     """The bound of the part at a leaf; NEVER where it has no state, -LIMIT where no bound is found."""
     total, root = ZERO, len(table.load_p)
+    highest(table, room, tree.own, tree.top, mask)
     for j in range(root + 1):
         room.more[j] = NEVER
         room.of[j] = j
@@ -326,6 +369,12 @@ def divided(table: PathTable, tree: PartTree, mask: States, what: int, top: int)
             tree.last[top + 1, k] = what - tree.own
             count = 2
     return top + count if count > 1 else -1
+
+
+@lean
+def highest_of_all(table: PathTable, room: PathRoom, top: Ints, mask: States) -> None:
+    """`highest` of all paths of a grid."""
+    highest(table, room, len(mask), top, mask)
 
 
 @lean

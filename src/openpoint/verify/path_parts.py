@@ -32,7 +32,18 @@ import numpy as np
 from openpoint.arrays import Ints, States
 from openpoint.verify.graph import FREE, OPEN
 from openpoint.verify.lines import MOST_BITS, ByParts, Line, OfPart
-from openpoint.verify.part_node import BROKEN, FORTH, LIMIT, NEW, SAME, PartTree, PathRoom, PathTable, least_of_tree
+from openpoint.verify.part_node import (
+    BROKEN,
+    FORTH,
+    LIMIT,
+    NEW,
+    SAME,
+    PartTree,
+    PathRoom,
+    PathTable,
+    highest_of_all,
+    least_of_tree,
+)
 from openpoint.verify.paths import GREATEST, PathNodes, Swept, nodes_of, room_for
 from openpoint.verify.schema import CertificateError
 
@@ -65,7 +76,7 @@ class Priced:
     Attributes:
         nodes: the paths, bounded about flows. status: states of branches. mask: (K) states that paths may have.
         held: (3, J) multipliers y, μ, and z, times 2^d. free: (K) whether it is in no part yet. total: sum of all that
-            belongs to no part, times 2^d.
+            belongs to no part, times 2^d. top: (J) highest squared voltages, as shares of those of the table.
     """
 
     def __init__(self, nodes: PathNodes, status: States, held: tuple[Ints, Ints, int], prices: Ints) -> None:
@@ -82,6 +93,9 @@ class Priced:
         z = prices << table.d - DIGITS if table.d >= DIGITS else prices >> DIGITS - table.d
         self.held = np.array([*(nodes.widened(part, held[2]) for part in held[:2]), z])
         self.mask, self.free = _states(table, status), np.ones(len(table.u), dtype=bool)
+        room = room_for(len(nodes.buses) + 1)
+        highest_of_all(table, room, np.full(len(nodes.buses), 1 << table.d), self.mask)
+        self.top = room.high[:-1]
         self.total = table.fixed + sum(self.at(j, *self.held[:2, j].tolist()) for j in range(len(nodes.buses)))
         self.total += int(z.sum())
 
@@ -165,6 +179,7 @@ class Part:
             own=count,
             inner=self.inner,
             shift=self.table.d - bits,
+            top=self.of.top[self.met[:-1]],
             toll=self.toll,
             nodes=nodes,
             values=np.clip(values, 0, GREATEST << bits),
@@ -188,9 +203,8 @@ def _of_part(whole: PathTable, some: list[int], met: Ints, border: Ints) -> Path
     outside = np.zeros(len(border), dtype=np.int32)
     length = np.append(whole.start[1:][some] - whole.start[:-1][some], outside)
     columns: dict[str, Any] = {
-        name: np.append(getattr(whole, name)[arcs], np.repeat(outside, 2)) for name in ("f", "g")
+        name: np.append(getattr(whole, name)[arcs], np.repeat(outside, 2)) for name in ("f", "g", "fall")
     }
-    columns |= {name: getattr(whole, name)[at] for name in ("u_p", "u_q", "v_p", "v_q")}
     return replace(
         whole,
         load_p=whole.load_p[met[:-1]],
@@ -199,7 +213,8 @@ def _of_part(whole: PathTable, some: list[int], met: Ints, border: Ints) -> Path
         v=np.append(number[whole.v[some]], number[border]).astype(np.int32),
         start=np.cumsum(np.append(0, length)).astype(np.int32),
         branch=whole.branch[at],
-        load=np.append(whole.load[some], outside),
+        load=np.concatenate([whole.load[some], np.zeros((len(border), 2), dtype=np.int64)]),
+        drawn=whole.drawn[at],
         s=np.concatenate([whole.s[arcs], np.zeros((2 * len(border), 8), dtype=np.int64)]),
         may=np.append(whole.may[some], outside).astype(np.int8),
         **columns,

@@ -55,7 +55,7 @@ import numpy as np
 from openpoint.arrays import Ints
 from openpoint.verify.data import Data
 from openpoint.verify.graph import OPEN, Graph
-from openpoint.verify.part_node import BACK, BROKEN, FORTH, PathRoom, PathTable
+from openpoint.verify.part_node import BACK, BROKEN, FORTH, LEAST_VOLTAGE, PathRoom, PathTable
 
 FINE = 96
 """Binary digits of all numbers."""
@@ -70,6 +70,7 @@ SPARE = 40
 """Binary digits of 1 / ε."""
 
 Pair = tuple[int, int]
+Stub = tuple[Pair, Pair, int]
 Affine = tuple[int, int, int]
 """A constant, and slopes by both parts of δ."""
 
@@ -135,13 +136,14 @@ class Swept:
 
     Attributes:
         junctions, paths: of the grid. load: (2) by bus, with the least that dangling trees draw; nominal: of active
-            power without losses. stubs: by path and branch at which it is open, least power drawn at both ends.
-        arcs: paths with the ends (0: u, 1: v) at junctions that they may feed.
+            power without losses. stubs: by path and branch at which it is open, least power drawn at both ends, and how
+            much of that is lost.
+        arcs: paths with the ends (0: u, 1: v) at junctions that they may feed. most: no squared voltage is greater.
     """
 
     def __init__(self, graph: Graph, numbers: list[list[int]], high: list[int], status: list[int]) -> None:
         """`numbers`: r, x by branch; p, q by bus; p rounded upwards. high: squared voltages that no bus is above."""
-        self.graph, self.status, self.top = graph, status, high
+        self.graph, self.status, self.top, self.most = graph, status, list(high), max(high)
         self.r, self.x, self.p, self.q, self.nominal = numbers
         self.trees: list[tuple[int, int, int]] = []
         self.paths: list[_Path] = []
@@ -203,12 +205,12 @@ class Swept:
             for bus, above, e in reversed(self.trees):
                 top[bus] = self._far(top[above], e, p[bus], q[bus])
 
-    def _stub(self, buses: list[int], branches: list[int]) -> Pair:
-        """Least power drawn by a chain that ends at its last bus."""
+    def _stub(self, buses: list[int], branches: list[int]) -> Stub:
+        """Least power drawn by a chain that ends at its last bus, what of it is lost, and the highest voltage there."""
         load_p, load_q = self.load
         high = [self.top[buses[0]]] * len(branches)
         here: list[Pair] = [(0, 0)] * len(branches)
-        p, q = 0, 0
+        p, q, w = 0, 0, self.top[buses[0]]
         for _ in range(SWEEPS):
             p, q, w = 0, 0, self.top[buses[0]]
             for at in range(len(branches) - 1, -1, -1):
@@ -216,9 +218,9 @@ class Swept:
                 p, q = self._sent(branches[at], p, q, high[at])
             for at, e in enumerate(branches):
                 high[at] = w = self._far(w, e, *here[at])
-        return p, q
+        return (p, q), (p - sum(self.nominal[b] for b in buses[1:]), q - sum(load_q[b] for b in buses[1:])), w
 
-    def _stubs(self, path: _Path) -> list[tuple[Pair, Pair]]:
+    def _stubs(self, path: _Path) -> list[tuple[Stub, Stub]]:
         """By branch at which the path is open, the least power drawn at both ends."""
         back, ways, count = path.buses[::-1], path.branches[::-1], len(path.branches)
         return [
@@ -232,6 +234,12 @@ class Swept:
     def to(self, k: int, end: int) -> int:
         """The junction at an end of a path, -1 for sources."""
         return self.paths[k].v if end else self.paths[k].u
+
+    def fall(self, k: int, end: int) -> int:
+        """Least fall of the squared voltage from `most`, or from that of a source, on a path that feeds its end."""
+        path = self.paths[k]
+        buses, branches = (path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])
+        return self.most - self._stub(buses, branches)[2]
 
     def closed(self, k: int, end: int, f: int, g: int) -> ClosedPath:
         """Path k closed towards its end (0: u, 1: v), bounded about the flow f, g that arrives there."""
@@ -326,8 +334,8 @@ class PathNodes:
 
 def room_for(junctions: int) -> PathRoom:
     """Room for so many junctions, that of the sources among them."""
-    y, mu, more = np.zeros((3, junctions), dtype=np.int64)
-    return PathRoom(y=y, mu=mu, more=more, of=np.zeros(junctions, dtype=np.int32))
+    y, mu, more, high, times = np.zeros((5, junctions), dtype=np.int64)
+    return PathRoom(y=y, mu=mu, more=more, high=high, times=times, of=np.zeros(junctions, dtype=np.int32))
 
 
 def nodes_of(swept: Swept, flows: Ints, bits: int = 0) -> PathNodes:
@@ -349,10 +357,11 @@ def _table(swept: Swept, arcs: dict[tuple[int, int], ClosedPath]) -> PathTable:
     """The numbers of the paths with as many digits as fit."""
     place = {j: at for at, j in enumerate(swept.junctions)} | {-1: len(swept.junctions)}
     paths, none = swept.paths, [0] * 10
-    loads = [sum(swept.nominal[bus] for bus in path.buses[1:-1]) for path in paths]
-    stubs = [[p, q, p_v, q_v] for some in swept.stubs for (p, q), (p_v, q_v) in some]
+    loads = [[sum(some[bus] for bus in path.buses[1:-1]) for some in (swept.nominal, swept.load[1])] for path in paths]
+    stubs = [[*at_u[0], *at_v[0], *at_u[1], *at_v[1]] for some in swept.stubs for at_u, at_v in some]
     ends = [(k, end) for k in range(len(paths)) for end in (1, 0)]
     sent = [[arcs[way].f, arcs[way].g, *arcs[way].s] if way in arcs else none for way in ends]
+    falls = [[(swept.fall(*way) << FINE) // swept.most if way in arcs else 0] for way in ends]
     d = min(MOST_DIGITS, 61 - _size(swept, loads, stubs, sent).bit_length())
     if d < LEAST_DIGITS:
         raise OverflowError(f"{d} binary digits")
@@ -362,7 +371,7 @@ def _table(swept: Swept, arcs: dict[tuple[int, int], ClosedPath]) -> PathTable:
         return np.ascontiguousarray(found.T)
 
     junction = down([[swept.load[0][j], swept.load[1][j]] for j in swept.junctions], 2)
-    drawn, closed = down(stubs, 4), down(sent, 10)
+    drawn, closed, load = down(stubs, 8).T.copy(), down(sent, 10), [[-value for value in row] for row in loads]
     may = [BROKEN | (FORTH if (k, 1) in arcs else 0) | (BACK if (k, 0) in arcs else 0) for k in range(len(paths))]
     return PathTable(
         d=d,
@@ -373,11 +382,9 @@ def _table(swept: Swept, arcs: dict[tuple[int, int], ClosedPath]) -> PathTable:
         v=np.array([place[path.v] for path in paths], dtype=np.int32),
         start=np.cumsum([0, *(len(path.branches) for path in paths)]).astype(np.int32),
         branch=np.array([e for path in paths for e in path.branches], dtype=np.int32),
-        load=np.array([-(-value >> FINE - d) for value in loads], dtype=np.int64),
-        u_p=drawn[0],
-        u_q=drawn[1],
-        v_p=drawn[2],
-        v_q=drawn[3],
+        load=np.ascontiguousarray(-down(load, 2).T),
+        drawn=drawn,
+        fall=down(falls, 1)[0],
         f=closed[0],
         g=closed[1],
         s=np.ascontiguousarray(closed[2:].T),
@@ -385,15 +392,15 @@ def _table(swept: Swept, arcs: dict[tuple[int, int], ClosedPath]) -> PathTable:
     )
 
 
-def _size(swept: Swept, loads: list[int], stubs: list[list[int]], sent: list[list[int]]) -> int:
+def _size(swept: Swept, loads: list[list[int]], stubs: list[list[int]], sent: list[list[int]]) -> int:
     """More than any number in the bound, at any multipliers up to the greatest."""
     one = 1 << FINE
     y = 1 + GREATEST
     total = y * sum(swept.load[0][j] + swept.load[1][j] for j in swept.junctions)
-    total += sum(loads) + y * sum(map(sum, stubs)) + abs(swept.fixed())
+    total += sum(map(sum, loads)) + y * sum(map(sum, stubs)) + abs(swept.fixed())
     for f, g, *signed in sent:
         s = [abs(value) for value in signed]
         square, most = y * (s[1] + s[5]) + one, max(f, g, one)
         by = y * (one + s[2] + s[3] + s[6] + s[7])
         total += y * (s[0] + s[4]) + 2 * (square * most // one * most + by * most) // one + square + by
-    return MARGIN * total // one
+    return MARGIN * LEAST_VOLTAGE * total // one

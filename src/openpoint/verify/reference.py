@@ -825,9 +825,9 @@ class Paths:
                 del left[above][e]
                 hanging.append((bus, above, e))
                 waiting += [above] if above not in g.sources and len(left[above]) == 1 else []
-        self.g, self.top, self.ends, self.buses, self.branches, self.of = g, list(top), [], [], [], {}
+        self.g, self.top, self.most, self.ends, self.buses, self.branches, self.of = g, list(top), max(top), [], [], [], {}
         self.junctions = [bus for bus in range(g.n) if bus not in g.sources and len(left[bus]) > 2]
-        stops, nominal = {*self.junctions, *g.sources}, list(g.p)
+        stops, self.nominal = {*self.junctions, *g.sources}, list(g.p)
         for begin in sorted(stops):
             for e in left[begin]:
                 if e in self.of:
@@ -842,7 +842,7 @@ class Paths:
                 self.branches.append(branches)
                 self.ends.append([-1 if bus in g.sources else bus for bus in (begin, buses[-1])])
         for bus, above, _ in hanging:
-            nominal[above] += nominal[bus]
+            self.nominal[above] += self.nominal[bus]
         for _ in range(3):
             self.load = p, q = list(g.p), list(g.q)
             for bus, above, e in hanging:
@@ -850,10 +850,13 @@ class Paths:
                 p[above], q[above] = p[above] + more_p, q[above] + more_q
             for bus, above, e in reversed(hanging):
                 self.top[bus] = self.far(self.top[above], e, p[bus], q[bus])
-        self.inside = [sum(nominal[bus] for bus in buses[1:-1]) for buses in self.buses]
-        self.fixed = sum(self.load[0][bus] - nominal[bus] for bus in stops)
-        self.stubs = [[(self._stub(b[: at + 1], es[:at]), self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1]))
+        self.inside = [[sum(some[bus] for bus in buses[1:-1]) for some in (self.nominal, self.load[1])]
+                       for buses in self.buses]
+        self.fixed = sum(self.load[0][bus] - self.nominal[bus] for bus in stops)
+        self.stubs = [[(self._stub(b[: at + 1], es[:at])[:2], self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1])[:2])
                        for at in range(len(es))] for b, es in zip(self.buses, self.branches)]
+        self.falls = {(k, end): under(self.most - self._stub(b[::1 if end else -1], es[::1 if end else -1])[2], self.most)
+                      for k, (b, es) in enumerate(zip(self.buses, self.branches)) for end in (0, 1)}
 
     def sent(self, e, p, q, w):
         """What is sent at least where at least p, q arrive, at w at most."""
@@ -865,8 +868,8 @@ class Paths:
         return max(w - down(2 * (self.g.r[e] * p + self.g.x[e] * q)), 1)
 
     def _stub(self, buses, branches):
-        """What a chain that ends at its last bus draws at its first one, at least."""
-        p, q, high, here = 0, 0, [self.top[buses[0]]] * len(branches), [(0, 0)] * len(branches)
+        """What a chain that ends at its last bus draws at its first one, at least, what of it is lost, and w there."""
+        p, q, w, high, here = 0, 0, self.top[buses[0]], [self.top[buses[0]]] * len(branches), [(0, 0)] * len(branches)
         for _ in range(3):
             p, q, w = 0, 0, self.top[buses[0]]
             for at in reversed(range(len(branches))):
@@ -874,7 +877,7 @@ class Paths:
                 p, q = self.sent(branches[at], p, q, high[at])
             for at, e in enumerate(branches):
                 high[at] = w = self.far(w, e, *here[at])
-        return p, q
+        return (p, q), [own - sum(load[b] for b in buses[1:]) for own, load in zip((p, q), (self.nominal, self.load[1]))], w
 
     def closed(self, k, end, flow):
         """Path k closed towards its end (0: u, 1: v), bounded about a flow: this flow, how far it is beyond the least
@@ -920,21 +923,42 @@ class Paths:
         middle = least[0] + delta[0], least[1] + delta[1]
         return middle, delta, [(value(of), of[1], of[2], more) for of, more in zip((p, q), factor)]
 
-    def cost(self, k, state, of, arcs, places):
+    def times(self, top, some, may, outer):
+        """By junction, how often more is lost there than at the highest voltage, by the paths that may feed it.
+
+        `top`: w of junctions at most, as shares of that; `outer`: those that others may feed.
+        """
+        high, again = {-1: ONE} | {j: top[j] for j in outer}, True
+        while again:
+            again = False
+            for k, states in zip(some, may):
+                for s in states - {None}:
+                    tail, j = self.ends[k][1 - s], self.ends[k][s]
+                    w = min(top[j], high.get(tail, 0) - self.falls[k, s])
+                    if w > high.get(j, 0):
+                        high[j], again = w, True
+        return high, {j: under(ONE, max(w, ONE // 2)) for j, w in high.items()}
+
+    def cost(self, k, state, of, arcs, places, times):
         """The least cost of a path in a state: open (None) at one of some places, or closed; None: none."""
-        (y, mu), (y_v, mu_v) = of[self.ends[k][0]], of[self.ends[k][1]]
+        more, load = [times.get(j, ONE) - ONE for j in self.ends[k]], self.inside[k]
         if state is None:
-            drawn = [self.stubs[k][at] for at in places]
+            drawn = [[[own + down(less * lost) for own, lost in zip(*end)] for end, less in zip(self.stubs[k][at], more)]
+                     for at in places]
+            (y, mu), (y_v, mu_v) = of[self.ends[k][0]], of[self.ends[k][1]]
             return min(down((ONE + y) * p + mu * q + (ONE + y_v) * p_v + mu_v * q_v) for (p, q), (p_v, q_v) in drawn
-                       ) - self.inside[k]
-        middle, delta, (p, q) = arcs[k, state]
+                       ) - load[0]
+        middle, delta, sent = arcs[k, state]
         (y, mu), (y_v, mu_v) = of[self.ends[k][1 - state]], of[self.ends[k][state]]
+        p, q = ([own + down(more[1 - state] * lost) for own, lost in zip(of, (
+            of[0] - middle[at] - load[at], of[1] - (0 if at else ONE), of[2] - (ONE if at else 0), of[3]))]
+            for at, of in enumerate(sent))
         value, by_p, by_q, square = (down((ONE + y) * a + mu * b) for a, b in zip(p, q))
         one, two = least_part(square, by_p - ONE - y_v, -delta[0]), least_part(square, by_q - mu_v, -delta[1])
         if one is None or two is None:
             return None
-        value -= up((ONE + y_v) * middle[0] + mu_v * middle[1]) + self.inside[k]
-        return value + one + two - down(delta[0] + delta[1]) - 4  # slopes are rounded downwards, where v may be below 0
+        value -= up((ONE + y_v) * middle[0] + mu_v * middle[1]) + load[0]
+        return value + one + two - down(8 * (delta[0] + delta[1])) - 4  # slopes are rounded downwards, where v may be below 0
 
 class Parts:
     """The parts of the paths of a node, whose lines follow."""
@@ -954,6 +978,8 @@ class Parts:
                     row = 2 * at + 1 - end
                     self.arcs[k, end] = paths.closed(k, end, (flows[0][row], flows[1][row]))
         self.of, self.free = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*held))), set(range(number))
+        everywhere = dict.fromkeys(paths.junctions, ONE)
+        self.top = everywhere | paths.times(everywhere, range(number), [self._states(k)[1] for k in range(number)], ())[0]
         total, outer = paths.fixed, set(self.price)
         for _ in range(count):
             inner, bound = self._part(words(check.lines))
@@ -1034,13 +1060,14 @@ class Parts:
         """The bound of a leaf. Closed paths join junctions to groups, each of which is fed once from elsewhere: by the
         path that costs least more, or from outside at a junction of the border that no path of the part must feed."""
         paths, total, must = self.paths, self._drawn(self.inside, of), set()
+        times = paths.times(self.top, self.some, may, {*self.met} - {*self.inside})[1]
         group, more = {j: j for j in (*self.met, -1)}, {}
         for k, states in zip(self.some, may):
             must |= {paths.ends[k][s] for s in states} if len(states) == 1 and states != {None} else set()
             if None not in states:
                 group[leader_of(group, paths.ends[k][0])] = leader_of(group, paths.ends[k][1])
         for k, states, places in zip(self.some, may, open_at):
-            costs = {s: paths.cost(k, s, of, self.arcs, places) for s in states}
+            costs = {s: paths.cost(k, s, of, self.arcs, places, times) for s in states}
             need(None not in costs.values(), "a leaf has no bound")
             for s in states - {None}:
                 costs[s] -= 0 if paths.ends[k][s] in self.inside else self.price[paths.ends[k][s]]

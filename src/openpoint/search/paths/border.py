@@ -92,7 +92,7 @@ class Part:
     ) -> None:
         """`work`: of the node, after `openpoint.search.paths.entries.prepared`.
 
-        `firm`: the least powers of the node hold at all nodes of the part, as a certificate has them.
+        `firm`: with the powers of a certificate at all nodes.
         """
         self.firm = firm
         root, count = paths.junctions, len(some)
@@ -165,8 +165,9 @@ class Part:
         own.about_p[: 2 * count], own.about_q[: 2 * count] = work.flow_p[self.arcs], work.flow_q[self.arcs]
         own.mask[:count], own.mask[count:] = work.mask[some], OPEN | FORTH
         if self.firm:
-            for name in ("end_p", "end_q", "send", "arrive"):
+            for name in ("end_p", "end_q", "drop", "arrive"):
                 getattr(own, name)[: 2 * count] = getattr(work, name)[self.arcs]
+            own.firm[: 2 * count], own.inner_q[:count] = work.send[self.arcs], work.inner_q[some]
 
     def least(self, y: Floats, mu: Floats, toll: Floats, huge: float, ahead: float, nodes: int) -> float:
         """Lower bound of the least A, with the loads at the border; inf where the part has no state.

@@ -38,6 +38,12 @@ def restricted(paths: Paths, of_paths: PathWork, work: Work) -> bool:
 
 
 @lean
+def scaled(paths: Paths, of_paths: PathWork) -> None:
+    """`openpoint.search.paths.sweeps.scaled`."""
+    sweeps.scaled(paths, of_paths)
+
+
+@lean
 def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge: float) -> float:
     """`openpoint.search.paths.bound.path_bound`, with the residuals of its balances."""
     value = bound.path_bound(model, paths, of_paths, work.status, huge)

@@ -128,18 +128,18 @@ class CheckedPaths:
         of.nominal[:] = of.load_p
         if paths.junctions:
             of.nominal[bus[0]] -= table.fixed / one
-        for name, to in (("f", of.end_p), ("g", of.end_q), ("s", of.send)):
+        of.highest[:] = 1.0
+        for name, to in (("f", of.end_p), ("g", of.end_q), ("s", of.firm), ("fall", of.drop)):
             to[self.arcs] = getattr(table, name) / one
-        of.inner[self.path] = table.load / one
+        of.inner[self.path], of.inner_q[self.path] = table.load.T / one
         for k, own in enumerate(self.path.tolist()):
             here = np.arange(table.start[k], table.start[k + 1])
             at = np.arange(paths.start[own], paths.start[own + 1])
-            sides = ("v", "u") if self.flipped[k] else ("u", "v")
+            drawn = table.drawn[here].reshape(-1, 2, 2, 2) / one
+            drawn = drawn[:, :, ::-1] if self.flipped[k] else drawn
             if self.branch[paths.branch[at[0]]] != table.branch[here[0]]:
                 at = at[::-1]
-            for mine, theirs in zip(sides, ("u", "v"), strict=True):
-                for part in "pq":
-                    getattr(of, f"{mine}_{part}")[at] = getattr(table, f"{theirs}_{part}")[here] / one
+            of.stub[at] = drawn.reshape(-1, 8)
 
 
 def checked_paths(
@@ -457,6 +457,7 @@ class ProvenParts:
         of.y[:], of.mu[:] = y, mu
         if not entries.restricted(self.paths, of, work):
             return None
+        entries.scaled(self.paths, of)
         about, flows = checked.nodes, np.zeros((2 * len(self.paths.u), 2), dtype=np.int64)
         for turn in range(TURNS):
             if turn:
@@ -469,6 +470,7 @@ class ProvenParts:
                 except OverflowError:
                     return None
                 checked.fill(self.paths, of, about.table)
+                entries.scaled(self.paths, of)
             entries.raised(self.model, self.paths, of, work, self.huge, cutoff, STEPS)
         return Found(of, work, about, flows)
 

@@ -54,7 +54,7 @@ from openpoint.search.paths.ascent import (
     imply,
 )
 from openpoint.search.paths.bound import path_bound, residuals
-from openpoint.search.paths.sweeps import begin, may_open, one_feeder, sums
+from openpoint.search.paths.sweeps import begin, may_open, one_feeder, scaled, sums
 
 FIRST, ANEW, NEXT, AGAIN = 100, 40, 12, 4
 """Evaluations of the path bound at most: at the first node, there where something was fixed, at others whose paths are
@@ -307,13 +307,15 @@ def add_node(
     """Bound the current node, which lies in one of bound `least`, and keep it in a row, which has its places already.
 
     Its bound is inf where it has no state. `own`: the number of paths that may be divided, the first ones.
-    `firm`: with the least powers in `work`. `goal`: what reaches it is not divided.
+    `firm`: with the powers of a certificate. `goal`: what reaches it is not divided.
     """
     nodes.bound[row] = np.inf
     nodes.split[row] = NO_STATE
     nodes.below[row] = -1
     if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
-        if not firm:
+        if firm:
+            scaled(paths, work)
+        else:
             sums(model, paths, work, nodes.status)
         value = ascend(model, paths, work, nodes.status, huge, goal, most, ahead)
         nodes.bound[row] = max(least, value)
@@ -398,7 +400,7 @@ def search_part(
 
     It ends where nothing is left to divide of the node of least bound, where none is left below the goal, or where the
     memory of nodes is full. The states and residuals of that node are left in `work`. `ahead`: see `ascend`.
-    `firm`: with the least powers in `work` at all nodes, in place of those of each node.
+    `firm`: with the powers of a certificate.
     """
     own = 0
     while own < len(work.mask) and paths.start[own] < paths.start[own + 1]:
@@ -450,7 +452,9 @@ def search_part(
                 rows += 1
     load_node(work, nodes, best)
     if least < np.inf and restrict_places(paths, work, status, nodes, own, best) and one_feeder(paths, work):
-        if not firm:
+        if firm:
+            scaled(paths, work)
+        else:
             sums(model, paths, work, nodes.status)
         path_bound(model, paths, work, nodes.status, huge)
         residuals(paths, work)
