@@ -9,7 +9,7 @@ import numpy as np
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.verify.graph import CLOSED, FREE, OPEN
-from openpoint.verify.part_node import BACK, BROKEN, FORTH
+from openpoint.verify.path_cost import BACK, BROKEN, FORTH
 from openpoint.verify.path_parts import DIGITS, Part, Priced
 from openpoint.verify.paths import Swept, nodes_of, obstacles, swept
 from tests.builders.grids import all_topologies
@@ -117,10 +117,8 @@ def faults_of_checked_parts(network: Network, rng: np.random.Generator, nodes: i
 
 
 def _random_bound(swept: Swept, status: np.ndarray, rng: np.random.Generator) -> float | None:
-    """At random multipliers and prices, of random parts with random trees, about random flows."""
-    count = len(swept.paths)
-    about = np.floor(float(rng.choice([0.0, 0.05, 0.5])) * rng.random((2 * count, 2)) * 2**BITS).astype(np.int64)
-    of = nodes_of(swept, about, BITS)
+    """At random multipliers and prices, of random parts with random trees."""
+    count, of = len(swept.paths), nodes_of(swept)
     size, largest = len(of.buses), float(rng.choice([0.0, 0.03, 0.2, 1.0]))
     y, mu = (np.floor(largest * rng.random(size) * 2**BITS).astype(np.int64) for _ in range(2))
     highest = float(rng.choice([0.0, 0.01, 0.1]))

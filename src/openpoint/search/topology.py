@@ -296,7 +296,7 @@ class _Run:
 
     def _bound(self) -> float:
         """Lower bound of the whole search: the highest that was proven so far, also before the search began anew."""
-        proven = -math.inf if self.proven is None else self.proven.proof.bound
+        proven = -math.inf if self.proven is None else self.proven.bound
         now = max(self.tree.lowest, proven) + self.numbering.fixed_cost
         self.highest = max(self.highest, min(now, self.incumbent.value))
         return min(self.highest, self.incumbent.value)
@@ -340,7 +340,7 @@ class _Run:
         )
         ended, cutoff = reason in ENDED, self.tree.cutoff
         if self.proven is not None and (self.proven.ended or not (ended or self.checkpoint.kept)):
-            ended, cutoff = self.proven.write(), self.proven.proof.bound  # open nodes prove nothing
+            ended, cutoff = self.proven.write(), self.proven.bound  # open nodes prove nothing
         if self.certificate is not None and best is not None and holds and ended:
             self.certificate.finish(best, cutoff)
         return SearchResult(
@@ -452,7 +452,8 @@ class _BetterStates(_OfRun):
 
     @property
     def _searched(self) -> int:
-        return 0 if self.tree.explorer is None else self.tree.explorer.searched
+        proven = 0 if self.run.proven is None else self.run.proven.nodes
+        return proven if self.tree.explorer is None else self.tree.explorer.searched
 
     def after(self, event: int) -> None:
         by_paths, incumbent = self.tree.explorer, self.run.incumbent

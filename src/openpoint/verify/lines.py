@@ -34,7 +34,7 @@ from openpoint.arrays import Complexes, Ints
 from openpoint.network import Network
 from openpoint.verify import schema
 from openpoint.verify.asked import Asked, read_asked
-from openpoint.verify.part_node import NEW, SAME
+from openpoint.verify.part_node import NEW, TAKE
 from openpoint.verify.schema import LARGE, CertificateError
 
 BUFFER = 1 << 16
@@ -379,12 +379,11 @@ class OfRegion:
 
 @dataclass(frozen=True)
 class ByParts:
-    """Parts of the paths: how many; prices of junctions; flows of paths, and multipliers of junctions."""
+    """Parts of the paths: how many; prices of junctions, and their multipliers."""
 
     word: ClassVar = "parts"
     count: int
     prices: list[int]
-    flows: Given
     held: Given
 
 
@@ -457,15 +456,17 @@ def _of_region(rest: list[Any], sizes: Sizes) -> Line:
 
 def _by_parts(rest: list[Any], sizes: Sizes) -> Line:
     count, prices = schema.whole(rest[0], "parts", 1, LARGE), schema.wholes(rest[1], "prices", -LARGE, LARGE)
-    return ByParts(count, prices, _plain(rest[2], rest[3], rest[4]), _plain(rest[5], rest[6], rest[7], len(prices)))
+    return ByParts(count, prices, _plain(rest[2], rest[3], rest[4], len(prices)))
 
 
 def _of_part(rest: list[Any], sizes: Sizes) -> Line:
     branches = schema.different(rest[0], "branches", sizes.branches)
     if not branches:
         raise CertificateError("a part has no path")
-    nodes = schema.wholes(rest[2], "the tree", SAME, MOST_NODE)
-    rows = [schema.integers(row, "a leaf") for row in schema.array(rest[4], "leaves", nodes.count(NEW))]
+    nodes = schema.wholes(rest[2], "the tree", TAKE, MOST_NODE)
+    rows = [
+        schema.integers(row, "a leaf") for row in schema.array(rest[4], "leaves", nodes.count(NEW) + nodes.count(TAKE))
+    ]
     return OfPart(branches, schema.number(rest[1], "bound"), np.array(nodes, dtype=np.int64), _digits(rest[3]), rows)
 
 
@@ -501,7 +502,7 @@ READERS: dict[str, tuple[int, Callable[[list[Any], Sizes], Line]]] = {
     "from": (1, _from),
     "regions": (7, _by_regions),
     "region": (2, _of_region),
-    "parts": (8, _by_parts),
+    "parts": (5, _by_parts),
     "part": (5, _of_part),
 }
 """By word the number of values after it, and what reads them."""

@@ -10,8 +10,9 @@ the places where that path may be open, those up to it first; or a leaf with mul
 own (`NEW`), or with those of the leaf before (`SAME`). Nodes in which a path has no state, or junctions cannot be fed
 once each, are left out.
 
-The bound of a leaf is what its paths cost open, or closed where they cannot be open, and how much more a path costs at
-least that feeds a junction: closed paths join junctions to groups, of which each is fed once from elsewhere.
+The bound of a leaf is what its paths cost open, or closed where they cannot be open, and how much more those cost at
+least that feed the junctions: closed paths join junctions to groups, of which each is fed once from elsewhere, and no
+cycle is left.
 
 All numbers are integers times 2^d. Products are formed in 128 bits and rounded to the side that makes the bound less;
 `openpoint.verify.paths` chooses d so that no number exceeds 2^61.
@@ -20,78 +21,36 @@ All numbers are integers times 2^d. Products are formed in 128 bits and rounded 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from openpoint.arrays import Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
-from openpoint.compiled.wide import covers, product
-from openpoint.verify.graph import FREE, OPEN
+from openpoint.compiled.wide import product
+from openpoint.verify.path_cost import (
+    BACK,
+    BROKEN,
+    FORTH,
+    LEAST_VOLTAGE,
+    LIMIT,
+    LOWEST,
+    NEVER,
+    ZERO,
+    PathRoom,
+    PathTable,
+    broken_at,
+    closed,
+    head,
+    least_open,
+    least_sent,
+    may_be_open,
+    price_stubs,
+    tail,
+    up,
+)
 
-BROKEN, FORTH, BACK = 1, 2, 4
-"""States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""
-NEVER: Any = np.int64(2**62)
-"""The cost of what cannot be."""
-LIMIT: Any = np.int64(2**61)
-"""No number is greater."""
-ZERO: Any = np.int64(0)
-"""Nothing, of the width of all numbers here."""
-NEW, SAME = -1, -2
-LEAST_VOLTAGE = 2
-"""Losses are at most so many times those of the table: at lower voltages no more of them is counted."""
-
-
-@dataclass(frozen=True, eq=False)
-class PathTable(Table):
-    """The paths of a grid with J junctions, and the least power of their states in all radial states, times 2^d.
-
-    Attributes:
-        d: binary digits. fixed: loss of the trees that dangle from junctions and sources.
-        load_p, load_q: (J) loads of junctions. u, v: (K) junctions at the ends of paths; J stands for all sources.
-        start: (K + 1) first position of each path. branch: (B) at each position, from u to v. load: (K, 2) load
-            within, active power without losses, rounded upwards.
-        drawn: (B, 8) p, q drawn at u and at v where the path is open at this branch, and how much of these is lost.
-        fall: (2K) of the squared voltage, at least, where path k is closed, as a share of the highest of all.
-        f, g: (2K) power that arrives where path k is closed, forth (2k) and back (2k + 1). s: (2K, 8) what it sends is
-            f + s[0] + s[1] (f² + g²) + s[2] f + s[3] g, and g likewise with s[4] to s[7].
-        may: (K) states that its ends allow.
-    """
-
-    d: int
-    fixed: int
-    load_p: Ints
-    load_q: Ints
-    u: Indices
-    v: Indices
-    start: Indices
-    branch: Indices
-    load: Ints
-    drawn: Ints
-    fall: Ints
-    f: Ints
-    g: Ints
-    s: Ints
-    may: States
-
-
-@dataclass(frozen=True, eq=False)
-class PathRoom(Table):
-    """Room to work.
-
-    Attributes:
-        y, mu: (J + 1) multipliers >= 0, times 2^d; 0 at the sources. more: (J + 1) how much more the path costs at
-            least that feeds a group. high: (J + 1) highest squared voltages, as shares of those of the table. times:
-            (J + 1) factor of what is lost at these. of: (J + 1) a junction of the same group, itself at the top one.
-    """
-
-    y: Ints
-    mu: Ints
-    more: Ints
-    high: Ints
-    times: Ints
-    of: Indices
+NEW, SAME, TAKE = -1, -2, -3
+TURNS = 2
+"""Times that prices of voltages are worked out at a leaf, the first ones at the highest voltages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,77 +81,6 @@ class PartTree(Table):
     may: Indices
     must: Indices
     only: Indices
-
-
-@inlined
-def broken_at(table: PathTable, status: States, k: int) -> int:
-    """The position of the open branch of a path; -1 where there is none."""
-    for at in range(table.start[k], table.start[k + 1]):
-        if status[table.branch[at]] == OPEN:
-            return at
-    return -1
-
-
-@inlined
-def cost_open(table: PathTable, room: PathRoom, k: int, at: int) -> int:
-    """Cost of a path that is open at a position, at least."""
-    d, one, drawn, found = table.d, ZERO + 1 << table.d, table.drawn, -table.load[k, 0]
-    for end in range(2):
-        j = table.v[k] if end else table.u[k]
-        for c in range(2):
-            power = drawn[at, 2 * end + c] + product(room.times[j] - one, drawn[at, 4 + 2 * end + c], d)
-            found += product(room.mu[j] if c else one + room.y[j], power, d)
-    return int(found)
-
-
-@inlined
-def part(square: int, by: int, least: int, d: int) -> int:
-    """Least value of `square` f² + `by` f with f >= `least`, rounded downwards; -LIMIT where it is below -1/8."""
-    if by >= 0 or -by <= 2 * product(square, least, d):
-        found: int = product(square, product(least, least, d), d) + product(by, least, d)
-        return found
-    guess = float(by) * float(by) / (4.0 * float(square)) if square > 0 else -1.0
-    if not 0.0 <= guess < float(ZERO + 1 << d - 3):
-        return int(-LIMIT)
-    quotient = int(guess) + (int(guess) >> 50) + 2
-    return -quotient if covers(quotient, 4 * square, by, ZERO) else int(-LIMIT)
-
-
-@inlined
-def cost_closed(table: PathTable, room: PathRoom, a: int) -> int:
-    """Least cost of a closed path; -LIMIT where none is found."""
-    d, s, k, load = table.d, table.s, a // 2, table.load
-    tail, head = (table.v[k], table.u[k]) if a % 2 else (table.u[k], table.v[k])
-    y, mu = (ZERO + 1 << d) + room.y[tail], room.mu[tail]
-    # What is lost of all that is sent, by y and by mu, as often as it is at the highest voltage.
-    lost_y, lost_mu = product(y, room.times[tail], d), product(mu, room.times[tail], d)
-    square = product(lost_y, s[a, 1], d) + product(lost_mu, s[a, 5], d)
-    by_f = room.y[tail] - room.y[head] + product(lost_y, s[a, 2], d) + product(lost_mu, s[a, 6], d)
-    by_g = mu - room.mu[head] + product(lost_y, s[a, 3], d) + product(lost_mu, s[a, 7], d)
-    one, two = part(square, by_f, table.f[a], d), part(square, by_g, table.g[a], d)
-    if min(one, two) == -LIMIT:
-        return int(-LIMIT)
-    found = product(y, load[k, 0], d) + product(mu, load[k, 1], d) - load[k, 0] + one + two
-    found += product(lost_y, s[a, 0] - load[k, 0], d) + product(lost_mu, s[a, 4] - load[k, 1], d)
-    return int(found)
-
-
-@inlined
-def least_open(table: PathTable, room: PathRoom, status: States, k: int, begin: int, end: int) -> int:
-    """The least cost of a path that is open at one of its places from `begin` to before `end`; NEVER if at none."""
-    least: int = ZERO + NEVER
-    broken = broken_at(table, status, k)
-    for at in range(begin, end):
-        if at == broken or (broken < 0 and status[table.branch[at]] == FREE):
-            least = min(least, cost_open(table, room, k, at))
-    return least
-
-
-@inlined
-def head(table: PathTable, a: int) -> int:
-    """The junction that an arc enters."""
-    junction: int = table.u[a // 2] if a % 2 else table.v[a // 2]
-    return junction
 
 
 @inlined
@@ -238,7 +126,7 @@ def places(table: PathTable, tree: PartTree, status: States, mask: States) -> bo
         if tree.low[k] > table.start[k] or tree.high[k] < table.start[k + 1] - 1:
             broken, left = broken_at(table, status, k), False
             for at in range(tree.low[k], tree.high[k] + 1):
-                left |= at == broken or (broken < 0 and status[table.branch[at]] == FREE)
+                left |= may_be_open(table, status, k, at, broken)
             if not left:
                 mask[k] &= ~BROKEN
             if mask[k] == 0:
@@ -247,34 +135,188 @@ def places(table: PathTable, tree: PartTree, status: States, mask: States) -> bo
 
 
 @inlined
+def one_way(mask: States, k: int) -> bool:
+    """Whether a path is closed in one direction."""
+    is_so: bool = mask[k] == FORTH or mask[k] == BACK
+    return is_so
+
+
+@inlined
+def arrange(table: PathTable, room: PathRoom, tree: PartTree, mask: States) -> bool:
+    """Write the order of paths that are closed in one direction; False where these are a cycle."""
+    count, left, again = 0, 0, True
+    for j in range(len(table.load_p) + 1):
+        room.leaving[j] = 0
+    for k in range(len(mask)):
+        room.order[k] = -1
+        if k < tree.own and one_way(mask, k):
+            room.leaving[tail(table, 2 * k + (mask[k] == BACK))] += 1
+            left += 1
+    while again:
+        again = False
+        for k in range(tree.own):
+            a = 2 * k + (mask[k] == BACK)
+            if one_way(mask, k) and room.leaving[head(table, a)] == 0:
+                room.order[count] = a
+                count += 1
+                again = True
+                room.leaving[tail(table, a)] -= 1
+                room.leaving[head(table, a)] = -1
+    return count == left
+
+
+@inlined
+def draws(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> None:
+    """Least power that paths draw at ends that they do not feed, but those that are closed in one direction."""
+    for j in range(len(table.load_p)):
+        room.sum_p[j] = table.load_p[j]
+        room.sum_q[j] = table.load_q[j]
+    for k in range(tree.own):
+        broken = broken_at(table, status, k)
+        for end in range(2):
+            p, q, j = ZERO + NEVER, ZERO + NEVER, table.v[k] if end else table.u[k]
+            if mask[k] & BROKEN != 0:
+                for at in range(tree.low[k], tree.high[k] + 1):
+                    if may_be_open(table, status, k, at, broken):
+                        p = min(p, table.drawn[at, 2 * end])
+                        q = min(q, table.drawn[at, 2 * end + 1])
+            if mask[k] & (BACK if end else FORTH) != 0:
+                p = min(p, table.sent_p[2 * k + end])
+                q = min(q, table.sent_q[2 * k + end])
+            if p == NEVER or one_way(mask, k):
+                p, q = ZERO, ZERO
+            room.draw_p[2 * k + end], room.draw_q[2 * k + end] = p, q
+            if j < len(table.load_p):
+                room.sum_p[j] += p
+                room.sum_q[j] += q
+
+
+@inlined
+def arrives(table: PathTable, room: PathRoom, a: int) -> tuple[int, int]:
+    """What is sent into a closed path at least; writes what arrives at its end at least, and how much voltage falls."""
+    j, end = head(table, a), a ^ 1  # closed towards its end v, it is directed forth
+    room.f[a] = room.sum_p[j] - room.draw_p[end]
+    room.g[a] = room.sum_q[j] - room.draw_q[end]
+    return least_sent(table, room, a)
+
+
+@inlined
+def least_flows(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> None:
+    """Least power that arrives where paths are closed, and the highest voltages that follow. Requires `arrange`."""
+    root = len(table.load_p)
+    for turn in range(TURNS):
+        draws(table, room, tree, status, mask)
+        for t in range(len(mask)):
+            a = room.order[t]
+            if a >= 0:
+                p, q = arrives(table, room, a)
+                if tail(table, a) < root:
+                    room.sum_p[tail(table, a)] += p
+                    room.sum_q[tail(table, a)] += q
+        for k in range(tree.own):
+            for a in range(2 * k, 2 * k + 2):
+                if not one_way(mask, k) and mask[k] & (BACK if a % 2 else FORTH) != 0:
+                    arrives(table, room, a)
+        highest(table, room, tree.own, tree.top, mask)
+
+
+@inlined
 def highest(table: PathTable, room: PathRoom, own: int, top: Ints, mask: States) -> None:
-    """How high junctions are at most by the paths that may feed them, and how often more is lost there.
+    """How high junctions are at most by the paths that may feed them.
 
     Args:
         own, top: as of `PartTree`. mask: (K) states of the paths.
     """
-    d, one, root, again = table.d, ZERO + 1 << table.d, len(table.load_p), True
+    one, root, again = ZERO + 1 << table.d, len(table.load_p), True
     for j in range(root):
         room.high[j] = 0
-        room.times[j] = one
     room.high[root] = one
-    room.times[root] = one
     while again:
         again = False
         for a in range(2 * len(table.u)):
             k, bit, j = a // 2, BACK if a % 2 else FORTH, head(table, a)
             if j == root or mask[k] & bit == 0:
                 continue
-            tail = table.v[k] if a % 2 else table.u[k]
-            high = min(top[j], room.high[tail] - table.fall[a] if k < own else top[j])
+            high = top[j]
+            if k < own:
+                high = min(high, room.high[tail(table, a)] - room.fall[a])
             if high > room.high[j]:
                 room.high[j] = high
                 again = True
-    for j in range(root):
-        high = max(room.high[j], one // LEAST_VOLTAGE)
-        times = int(float(one) / float(high) * float(one)) - 16  # a few units below the quotient
-        if room.high[j] > 0 and times > one and product(times, high, d) < one:
-            room.times[j] = times
+    for j in range(root + 1):
+        room.high[j] = room.high[j] if room.high[j] > 0 else one
+        room.about[j] = max(float(room.high[j]) / float(one), LOWEST)
+        room.times[j] = theta_of(room.about[j], table.d)
+
+
+@inlined
+def priced(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> bool:
+    """Prices of squared voltages at junctions, and costs of the paths that are closed in one direction.
+
+    Requires `arrange`; returns whether bounds were found.
+    """
+    d, root = table.d, len(table.load_p)
+    for j in range(root + 1):
+        room.price[j] = 0
+        room.theta[j] = theta_of(room.about[j], d)
+    for j in range(tree.inner):
+        room.price[j] += up(up(room.theta[j], room.theta[j], d), of_trees(table, room, j), d)
+    for k in range(tree.own):
+        if mask[k] == BROKEN:
+            price_stubs(table, room, status, k, tree.low[k], tree.high[k] + 1)
+    for t in range(len(mask)):
+        a = room.order[t]
+        if a >= 0:
+            closed(table, room, a)
+            if room.cost[a] == -LIMIT:
+                return False
+            room.price[tail(table, a)] += room.taken[a]
+            if room.price[tail(table, a)] > LIMIT >> 6:
+                return False
+    return True
+
+
+@inlined
+def theta_of(w: float, d: int) -> int:
+    """1 / w as an integer, from 1 to the most times that losses are counted."""
+    return int(min(max(1.0 / w, 1.0), float(LEAST_VOLTAGE)) * float(ZERO + 1 << d))
+
+
+@inlined
+def of_trees(table: PathTable, room: PathRoom, j: int) -> int:
+    """What the losses in the trees that dangle from a junction cost at the highest voltage."""
+    c = product((ZERO + 1 << table.d) + room.y[j], table.lost_p[j], table.d)
+    return int(max(c + product(room.mu[j], table.lost_q[j], table.d), ZERO))
+
+
+@inlined
+def follow(table: PathTable, room: PathRoom) -> None:
+    """Squared voltages near which multipliers are best, after `priced`, whose sweeps began at the highest ones."""
+    one = float(ZERO + 1 << table.d)
+    for t in range(len(room.order)):
+        a = room.order[len(room.order) - 1 - t]
+        if a < 0:
+            continue
+        far = table.start[a // 2] if a % 2 else table.start[a // 2 + 1] - 1
+        near = tail(table, a)
+        begun = float(table.high[a] if near == len(table.load_p) else room.high[near]) / one
+        here = float(table.high[a]) / one if near == len(table.load_p) else room.about[near]
+        room.about[head(table, a)] = max(here - begun + room.w[far], LOWEST)
+
+
+@inlined
+def closed_cost(table: PathTable, room: PathRoom, tree: PartTree, mask: States, a: int) -> int:
+    """Least cost of a closed path, also one from outside; -LIMIT where none is found."""
+    k, d, begins = a // 2, table.d, tail(table, a)
+    if k >= tree.own:
+        return -up(room.price[head(table, a)], room.high[head(table, a)], d)
+    if not one_way(mask, k):
+        closed(table, room, a)
+    if room.cost[a] == -LIMIT:
+        return int(-LIMIT)
+    if begins == len(table.load_p):
+        return int(room.cost[a] - up(room.taken[a], table.high[a], d))
+    return int(room.cost[a] if one_way(mask, k) else room.cost[a] - up(room.taken[a], room.high[begins], d))
 
 
 @inlined
@@ -289,41 +331,91 @@ def top_of(room: PathRoom, j: int) -> int:
 def leaf(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> int:
     """The bound of the part at a leaf; NEVER where it has no state, -LIMIT where no bound is found."""
     total, root = ZERO, len(table.load_p)
-    highest(table, room, tree.own, tree.top, mask)
+    for j in range(root):
+        room.high[j] = tree.top[j]
+    if not arrange(table, room, tree, mask):
+        return int(NEVER)
+    least_flows(table, room, tree, status, mask)
+    for turn in range(TURNS):
+        if turn > 0:
+            follow(table, room)
+        if not priced(table, room, tree, status, mask):
+            return int(-LIMIT)
     for j in range(root + 1):
-        room.more[j] = NEVER
         room.of[j] = j
     for j in range(tree.inner):
         total += product(table.load_p[j], room.y[j], table.d) + product(table.load_q[j], room.mu[j], table.d)
+        total += 2 * product(room.theta[j], of_trees(table, room, j), table.d) - of_trees(table, room, j)
     for k in range(len(mask)):
         if mask[k] & BROKEN == 0:
             room.of[top_of(room, table.u[k])] = top_of(room, table.v[k])
     for k in range(len(mask)):
         opened, forth, back = ZERO + NEVER, ZERO + NEVER, ZERO + NEVER
         if mask[k] & BROKEN != 0:
-            opened = ZERO + least_open(table, room, status, k, tree.low[k], tree.high[k] + 1) if k < tree.own else ZERO
+            opened = ZERO
+            if k < tree.own:
+                opened, _ = least_open(table, room, status, k, tree.low[k], tree.high[k] + 1, mask[k] == BROKEN)
             if opened == NEVER:
                 return int(-LIMIT)
         if mask[k] & FORTH != 0:
-            forth = ZERO + cost_closed(table, room, 2 * k) if k < tree.own else ZERO
+            forth = ZERO + closed_cost(table, room, tree, mask, 2 * k)
         if mask[k] & BACK != 0:
-            back = ZERO + cost_closed(table, room, 2 * k + 1) if k < tree.own else ZERO
+            back = ZERO + closed_cost(table, room, tree, mask, 2 * k + 1)
         if forth == -LIMIT or back == -LIMIT:
             return int(-LIMIT)
         forth -= tree.toll[2 * k]
         back -= tree.toll[2 * k + 1]
         least = opened if mask[k] & BROKEN != 0 else min(forth, back)
         total += least
-        u, v = top_of(room, table.u[k]), top_of(room, table.v[k])
-        if mask[k] & FORTH != 0 and u != v:
-            room.more[v] = min(room.more[v], forth - least)
-        if mask[k] & BACK != 0 and u != v:
-            room.more[u] = min(room.more[u], back - least)
+        if abs(total) > LIMIT:
+            return int(-LIMIT)
+        room.rest[2 * k] = forth - least if mask[k] & FORTH != 0 else ZERO + NEVER
+        room.rest[2 * k + 1] = back - least if mask[k] & BACK != 0 else ZERO + NEVER
+    more = entered(table, room)
+    return int(NEVER if more == NEVER else total + more)
+
+
+@inlined
+def cheapest(table: PathTable, room: PathRoom, group: int) -> int:
+    """The arc of least cost that enters a group from elsewhere, -1 where there is none."""
+    best = -1
+    for a in range(2 * len(table.u)):
+        if room.rest[a] != NEVER and top_of(room, head(table, a)) == group and top_of(room, tail(table, a)) != group:
+            best = a if best < 0 or room.rest[a] < room.rest[best] else best
+    return best
+
+
+@inlined
+def entered(table: PathTable, room: PathRoom) -> int:
+    """The least sum of `room.rest` over arcs that enter each group once, without a cycle; NEVER where there are none.
+
+    As by Edmonds (1967): what the cheapest arc costs is taken off all that enter, and a cycle becomes one group.
+    """
+    total, root, sources = ZERO, len(table.load_p), top_of(room, len(table.load_p))
+    for j in range(root + 1):
+        room.entry[j] = -1
     for j in range(root):
-        if room.of[j] == j and top_of(room, root) != j:
-            if room.more[j] == NEVER:
+        group = top_of(room, j)
+        while group != sources and room.entry[group] < 0:
+            best = cheapest(table, room, group)
+            if best < 0:
                 return int(NEVER)
-            total += room.more[j]
+            paid = room.rest[best]
+            total += paid
+            for a in range(2 * len(table.u)):
+                if room.rest[a] != NEVER and top_of(room, head(table, a)) == group:
+                    room.rest[a] -= paid
+            room.entry[group] = best
+            other = top_of(room, tail(table, best))
+            while other not in (sources, group) and room.entry[other] >= 0:
+                other = top_of(room, tail(table, room.entry[other]))
+            if other == group:
+                other = top_of(room, tail(table, best))
+                while other != group:
+                    before = top_of(room, tail(table, room.entry[other]))
+                    room.of[other] = group
+                    other = before
+                room.entry[group] = -1
     return int(total)
 
 
@@ -373,8 +465,58 @@ def divided(table: PathTable, tree: PartTree, mask: States, what: int, top: int)
 
 @lean
 def highest_of_all(table: PathTable, room: PathRoom, top: Ints, mask: States) -> None:
-    """`highest` of all paths of a grid."""
+    """`highest` of all paths of a grid, by the loads at their ends."""
+    for j in range(len(top)):
+        room.high[j] = top[j]
+    for a in range(2 * len(mask)):
+        j = head(table, a)
+        if j < len(top):
+            room.f[a], room.g[a] = table.load_p[j], table.load_q[j]
+            least_sent(table, room, a)
     highest(table, room, len(mask), top, mask)
+
+
+@lean
+def stands(table: PathTable, tree: PartTree, status: States, mask: States) -> bool:
+    """Apply what follows for the paths of the current node; whether each has a state left."""
+    left: bool = places(table, tree, status, mask) and imply(table, tree, mask)
+    return left
+
+
+@lean
+def bound_at(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> int:
+    """`leaf` of the current node. Requires `stands`."""
+    return int(leaf(table, room, tree, status, mask))
+
+
+@inlined
+def restrict(table: PathTable, tree: PartTree, mask: States, what: int, only: bool) -> bool:
+    """Leave to the current node what a number excludes `only`, or all but that; False where a path has no state then."""
+    if what < 3 * tree.own:
+        bit = 1 << what % 3
+        mask[what // 3] &= bit if only else ~bit
+        return bool(mask[what // 3] != 0)
+    at, k = (what - 3 * tree.own) // 2, 0
+    while table.start[k + 1] <= at:
+        k += 1
+    if only:
+        mask[k] &= BROKEN
+    if (what - 3 * tree.own) % 2 == only:
+        tree.low[k] = max(tree.low[k], at + 1)
+    else:
+        tree.high[k] = min(tree.high[k], at)
+    return bool(mask[k] != 0)
+
+
+@inlined
+def next_multipliers(tree: PartTree, room: PathRoom, value: int) -> bool:
+    """Take over a row of multipliers; False where it is not there."""
+    if value == len(tree.values):
+        return False
+    for j in range(tree.inner):
+        room.y[j] = tree.values[value, j] << tree.shift
+        room.mu[j] = tree.values[value, tree.inner + j] << tree.shift
+    return True
 
 
 @lean
@@ -392,23 +534,36 @@ def least_of_tree(table: PathTable, room: PathRoom, tree: PartTree, status: Stat
         take(tree, mask, top)
         if not (places(table, tree, status, mask) and imply(table, tree, mask)):
             continue
-        if at == len(tree.nodes):
-            return int(-LIMIT)
-        what = tree.nodes[at]
-        at += 1
+        alone = tree.own + len(table.branch)
+        what, over = alone, False
+        while what >= alone or what == TAKE:
+            if at == len(tree.nodes):
+                return int(-LIMIT)
+            what = tree.nodes[at]
+            at += 1
+            if what == TAKE or what == NEW:
+                if not next_multipliers(tree, room, value):
+                    return int(-LIMIT)
+                value += 1
+            elif what >= alone:
+                if what >= alone + 3 * tree.own + 2 * len(table.branch) or top == len(tree.stack):
+                    return int(-LIMIT)
+                put(tree, mask, top)
+                if restrict(table, tree, mask, what - alone, True) and places(table, tree, status, mask):
+                    if imply(table, tree, mask):
+                        least = min(least, leaf(table, room, tree, status, mask))
+                take(tree, mask, top)
+                some = restrict(table, tree, mask, what - alone, False) and places(table, tree, status, mask)
+                if not some or not imply(table, tree, mask):
+                    over, what = True, SAME
+        if over:
+            continue
         if what >= 0:
             top = divided(table, tree, mask, what, top)
             if top < 0:
                 return int(-LIMIT)
             continue
-        if what == NEW:
-            if value == len(tree.values):
-                return int(-LIMIT)
-            for j in range(tree.inner):
-                room.y[j] = tree.values[value, j] << tree.shift
-                room.mu[j] = tree.values[value, tree.inner + j] << tree.shift
-            value += 1
-        elif what != SAME:
+        if what != NEW and what != SAME:
             return int(-LIMIT)
         least = min(least, leaf(table, room, tree, status, mask))
     return int(least) if at == len(tree.nodes) and value == len(tree.values) else int(-LIMIT)

@@ -16,8 +16,6 @@ of which each has a minimum of its own. In a radial state the balances of inner 
 depend on their multipliers: each leaf of the tree of a part has its own ones. Those at the border of the part are the
 same in all parts. The closed paths of a part enter each inner junction once, a junction of the border at most once
 (`openpoint.verify.part_node`).
-
-Closed paths are bounded about flows that the file gives.
 """
 
 from __future__ import annotations
@@ -32,40 +30,28 @@ import numpy as np
 from openpoint.arrays import Ints, States
 from openpoint.verify.graph import FREE, OPEN
 from openpoint.verify.lines import MOST_BITS, ByParts, Line, OfPart
-from openpoint.verify.part_node import (
-    BROKEN,
-    FORTH,
-    LIMIT,
-    NEW,
-    SAME,
-    PartTree,
-    PathRoom,
-    PathTable,
-    highest_of_all,
-    least_of_tree,
-)
-from openpoint.verify.paths import GREATEST, PathNodes, Swept, nodes_of, room_for
+from openpoint.verify.part_node import NEW, SAME, TAKE, PartTree, highest_of_all, least_of_tree
+from openpoint.verify.path_cost import BROKEN, FORTH, GREATEST, LIMIT, PathRoom, PathTable
+from openpoint.verify.paths import PathNodes, Swept, nodes_of, room_for
 from openpoint.verify.schema import CertificateError
 
 DIGITS = 40
 """Binary digits of z."""
 MOST = 32 << DIGITS
 """Σ |z_j| is less, so that no number of the table exceeds 2^61."""
+OF_ARC, OF_JUNCTION = ("high", "sent_p", "sent_q"), ("load_p", "load_q", "lost_p", "lost_q")
+OF_PLACE = ("branch", "r", "x", "z2", "within_p", "within_q", "drawn")
+"""Columns of the table, by what they are of."""
 
 
-def order_of(swept: Swept) -> Ints:
-    """(K) numbers of the paths in the order of their first branches."""
-    return np.argsort([min(path.branches) for path in swept.paths], kind="stable").astype(np.int64)
-
-
-def nodes_of_grid(swept: Swept, flows: Ints, bits: int) -> PathNodes:
+def nodes_of_grid(swept: Swept) -> PathNodes:
     """`nodes_of` for a certificate.
 
     Raises:
         CertificateError: powers are so large that the bound by paths has too few digits.
     """
     try:
-        return nodes_of(swept, flows, bits)
+        return nodes_of(swept)
     except OverflowError:
         raise CertificateError("powers are too large for the bound by paths") from None
 
@@ -74,7 +60,7 @@ class Priced:
     """A node with prices: multipliers, and z of junctions.
 
     Attributes:
-        nodes: the paths, bounded about flows. status: states of branches. mask: (K) states that paths may have.
+        nodes: the paths. status: states of branches. mask: (K) states that paths may have.
         held: (3, J) multipliers y, μ, and z, times 2^d. free: (K) whether it is in no part yet. total: sum of all that
             belongs to no part, times 2^d. top: (J) highest squared voltages, as shares of those of the table.
     """
@@ -93,7 +79,7 @@ class Priced:
         z = prices << table.d - DIGITS if table.d >= DIGITS else prices >> DIGITS - table.d
         self.held = np.array([*(nodes.widened(part, held[2]) for part in held[:2]), z])
         self.mask, self.free = _states(table, status), np.ones(len(table.u), dtype=bool)
-        room = room_for(len(nodes.buses) + 1)
+        room = room_for(table)
         highest_of_all(table, room, np.full(len(nodes.buses), 1 << table.d), self.mask)
         self.top = room.high[:-1]
         self.total = table.fixed + sum(self.at(j, *self.held[:2, j].tolist()) for j in range(len(nodes.buses)))
@@ -163,7 +149,7 @@ class Part:
 
     def room(self) -> PathRoom:
         """Room with the multipliers of the node."""
-        room = room_for(len(self.met))
+        room = room_for(self.table)
         room.y[:-1], room.mu[:-1] = self.of.held[:2, self.met[:-1]]
         return room
 
@@ -202,20 +188,15 @@ def _of_part(whole: PathTable, some: list[int], met: Ints, border: Ints) -> Path
     arcs = np.array([2 * k + way for k in some for way in (0, 1)], dtype=np.int64)
     outside = np.zeros(len(border), dtype=np.int32)
     length = np.append(whole.start[1:][some] - whole.start[:-1][some], outside)
-    columns: dict[str, Any] = {
-        name: np.append(getattr(whole, name)[arcs], np.repeat(outside, 2)) for name in ("f", "g", "fall")
-    }
+    columns: dict[str, Any] = {name: np.append(getattr(whole, name)[arcs], np.repeat(outside, 2)) for name in OF_ARC}
+    columns |= {name: getattr(whole, name)[at] for name in OF_PLACE}
+    columns |= {name: getattr(whole, name)[met[:-1]] for name in OF_JUNCTION}
     return replace(
         whole,
-        load_p=whole.load_p[met[:-1]],
-        load_q=whole.load_q[met[:-1]],
         u=np.append(number[whole.u[some]], outside + len(met) - 1).astype(np.int32),
         v=np.append(number[whole.v[some]], number[border]).astype(np.int32),
         start=np.cumsum(np.append(0, length)).astype(np.int32),
-        branch=whole.branch[at],
-        load=np.concatenate([whole.load[some], np.zeros((len(border), 2), dtype=np.int64)]),
-        drawn=whole.drawn[at],
-        s=np.concatenate([whole.s[arcs], np.zeros((2 * len(border), 8), dtype=np.int64)]),
+        load=np.append(whole.load[some], outside),
         may=np.append(whole.may[some], outside).astype(np.int8),
         **columns,
     )
@@ -234,13 +215,10 @@ class PartLines:
         Raises:
             CertificateError: there is no bound of these.
         """
-        paths, junctions = len(swept.paths), len(swept.junctions)
-        flows, held = line.flows, line.held
-        if not len(flows.y) == len(flows.mu) == 2 * paths or len(line.prices) != junctions:
-            raise CertificateError(f"the grid has {paths} paths and {junctions} junctions, not those of the line")
-        about = np.zeros((paths, 2, 2), dtype=np.int64)
-        about[order_of(swept)] = np.stack([flows.y, flows.mu], axis=1).reshape(-1, 2, 2)
-        nodes = nodes_of_grid(swept, np.maximum(about.reshape(-1, 2), 0), flows.bits)
+        held, junctions = line.held, len(swept.junctions)
+        if len(line.prices) != junctions:
+            raise CertificateError(f"the grid has {junctions} junctions, not those of the line")
+        nodes = nodes_of_grid(swept)
         prices = np.array(line.prices, dtype=np.int64)
         self.priced = Priced(nodes, status, (held.y, held.mu, held.bits), prices)
         self.goal, self.leaves, self.left = goal, 0, line.count
@@ -260,8 +238,9 @@ class PartLines:
         part = self.priced.part([of_branch[branch] for branch in line.branches])
         if any(len(leaf) != 2 * part.inner for leaf in given):
             raise CertificateError(f"the part has {part.inner} inner junctions, and leaves of others")
-        count = int((tree == NEW).sum())
-        self.leaves += count + int((tree == SAME).sum())
+        count = int(((tree == NEW) | (tree == TAKE)).sum())
+        alone = part.count + len(part.table.branch)
+        self.leaves += int(((tree == NEW) | (tree == SAME) | (tree >= alone)).sum())
         if is_mine():
             least = part.least(tree, np.array(given, dtype=np.int64).reshape(count, 2 * part.inner), line.bits)
             if least is None:

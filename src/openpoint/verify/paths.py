@@ -15,39 +15,25 @@ zero in every state,
 
 *Trees that dangle, and open paths.* Where f, g arrive at the far end of a branch, l = (f² + g²) / w_far, f + r l and
 g + x l are sent, and w_far <= w_near − 2 (r f + x g). Less power beyond gives less power here and higher voltages,
-which give less power: from upper bounds of w follow lower bounds of power, and from these upper bounds of w.
+which give less power: from upper bounds of w follow lower bounds of power, and from these upper bounds of w. At least
+the load of its end arrives at the end of a closed path, from which follows how much the voltage falls on it at least.
 
-*Closed paths* are bounded about a flow F₀ that is given: near it the bound is best. At least the load of its end
-arrives at the end of a path. Let F = (p, q) be the power that arrives at the far end of a branch and w the squared
-voltage there when δ >= 0 more arrives at the end of the path than at least, F_ an affine function of δ that F is never
-below, and w_ one that w is never above. Where F_ >= 0, as w falls with δ,
-
-    l >= |F_|² / w_ = 2 t·F_ − |t|² w_ + |F_ − t w_|² / w_ >= 2 t·F_ − |t|² w_ + |F_ − t w_|² / w_(0)
-
-for any t >= 0, of which t = F_ / w_ at F₀ is taken; without the last term that is true of any F_, as |F − t w|² >= 0.
-F + z l is passed on to the sender, w_ − 2 (r p_ + x q_) from it, once with w at the sender for all w_, then again.
-With D the slopes of F_ − t w_, none of them below those of the unit matrix, e what rounding leaves of it at F₀ and
-v = δ − δ₀ the distance from there, |e + D v|² >= (1 − ε) |D v|² − |e|² / ε, where ε = 2⁻⁴⁰ makes the last part less
-than a unit of the last digit, and
-
-    |D v|² >= |v|² + v·(D − 1 + (D − 1)ᵀ) v >= (D₁₁ + D₂₂ − 1 − √((D₁₁ − D₂₂)² + (D₁₂ + D₂₁)²)) |v|²
-
-What is sent is a quadratic function of what arrives, and so is the cost, whose least value is known in closed form.
-All is rounded to the safe side: power, r, x and costs downwards, voltages and `load` upwards.
+What closed paths cost, and how much more is lost where voltages are lower, is in `openpoint.verify.path_cost`. There w
+and r, x are divided by the highest squared voltage of all sources, which leaves all equations as they are (with l times
+that). All is rounded to the safe side: power, r, x and costs downwards, voltages and `load` upwards.
 
 Theory: docs/methods.md M14.
 
 The paths of a grid in numbers of 64 bits, in which their parts are bounded.
 
-`openpoint.verify.paths` finds what they draw and send in whole numbers of any length; `openpoint.verify.part_node`
-works with the table of that.
+`openpoint.verify.paths` finds what they draw in whole numbers of any length; `openpoint.verify.part_node` works with the
+table of that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -55,24 +41,17 @@ import numpy as np
 from openpoint.arrays import Ints
 from openpoint.verify.data import Data
 from openpoint.verify.graph import OPEN, Graph
-from openpoint.verify.part_node import BACK, BROKEN, FORTH, LEAST_VOLTAGE, PathRoom, PathTable
+from openpoint.verify.path_cost import BACK, BROKEN, FORTH, GREATEST, PathRoom, PathTable
 
 FINE = 96
 """Binary digits of all numbers."""
 ONE = 1 << FINE
 SWEEPS = 3
 """Sweeps along a dangling tree, and along an open path."""
-SOUND = ONE >> 10
-"""Least squared voltage about which closed paths are bounded."""
-STEEP = ONE << 10
-"""Greatest t with which they are."""
-SPARE = 40
-"""Binary digits of 1 / ε."""
 
 Pair = tuple[int, int]
 Stub = tuple[Pair, Pair, int]
-Affine = tuple[int, int, int]
-"""A constant, and slopes by both parts of δ."""
+"""Power drawn; what of it is lost; and the squared voltage at the end."""
 
 
 def obstacles(data: Data) -> list[str]:
@@ -99,18 +78,6 @@ class _Path:
     branches: list[int]
 
 
-@dataclass(frozen=True)
-class ClosedPath:
-    """A closed path: least arrivals f, g, and the coefficients of what it sends.
-
-    p = f + s[0] + s[1] (f² + g²) + s[2] f + s[3] g, and q likewise with s[4] to s[7].
-    """
-
-    f: int
-    g: int
-    s: list[int]
-
-
 def swept(data: Data, graph: Graph, squares: dict[int, Fraction], status: list[int]) -> Swept:
     """The paths of a grid without `obstacles`, and what they draw at least.
 
@@ -118,8 +85,9 @@ def swept(data: Data, graph: Graph, squares: dict[int, Fraction], status: list[i
         squares: squared voltages of the sources; no other bus is above the highest one. status: of every branch.
     """
     most = max(squares.values())
-    high = [_up(squares.get(bus, most)) for bus in range(graph.n)]
-    numbers = [*(_down(part) for part in (data.r, data.x, data.p, data.q)), [_up(value) for value in data.p]]
+    high = [_up(squares.get(bus, most) / most) for bus in range(graph.n)]
+    r, x = ([value / most for value in part] for part in (data.r, data.x))
+    numbers = [*(_down(part) for part in (r, x, data.p, data.q)), [_up(value) for value in data.p]]
     return Swept(graph, numbers, high, status)
 
 
@@ -138,18 +106,20 @@ class Swept:
         junctions, paths: of the grid. load: (2) by bus, with the least that dangling trees draw; nominal: of active
             power without losses. stubs: by path and branch at which it is open, least power drawn at both ends, and how
             much of that is lost.
-        arcs: paths with the ends (0: u, 1: v) at junctions that they may feed. most: no squared voltage is greater.
+        arcs: paths with the ends (0: u, 1: v) at junctions that they may feed.
     """
 
     def __init__(self, graph: Graph, numbers: list[list[int]], high: list[int], status: list[int]) -> None:
-        """`numbers`: r, x by branch; p, q by bus; p rounded upwards. high: squared voltages that no bus is above."""
-        self.graph, self.status, self.top, self.most = graph, status, list(high), max(high)
+        """`numbers`: r, x by branch; p, q by bus; p rounded upwards. high: squared voltages that no bus is above, 1 at most."""
+        self.graph, self.status, self.top = graph, status, list(high)
         self.r, self.x, self.p, self.q, self.nominal = numbers
         self.trees: list[tuple[int, int, int]] = []
         self.paths: list[_Path] = []
         self._prune()
+        self.q_nominal = [q + 1 for q in self.q]  # upwards
         for bus, above, _ in self.trees:
             self.nominal[above] += self.nominal[bus]
+            self.q_nominal[above] += self.q_nominal[bus]
         apart = (k for k, path in enumerate(self.paths) if path.u != path.v)
         self.arcs = [(k, end) for k in apart for end in (0, 1) if self.to(k, end) >= 0]
         self._dangle()
@@ -185,6 +155,10 @@ class Swept:
                 u, v = (-1 if bus in sources else bus for bus in (buses[0], buses[-1]))
                 self.paths.append(_Path(u, v, buses, branches))
 
+    def square(self, e: int) -> int:
+        """r² + x² of a branch, rounded upwards."""
+        return ((self.r[e] + 1) ** 2 + (self.x[e] + 1) ** 2 >> FINE) + 1
+
     def _far(self, w: int, e: int, p: int, q: int) -> int:
         """Greatest squared voltage at the far end of a branch, where at least p, q arrive."""
         return max(w - (2 * (self.r[e] * p + self.x[e] * q) >> FINE), 1)
@@ -218,7 +192,7 @@ class Swept:
                 p, q = self._sent(branches[at], p, q, high[at])
             for at, e in enumerate(branches):
                 high[at] = w = self._far(w, e, *here[at])
-        return (p, q), (p - sum(self.nominal[b] for b in buses[1:]), q - sum(load_q[b] for b in buses[1:])), w
+        return (p, q), (p - sum(self.nominal[b] for b in buses[1:]), q - sum(self.q_nominal[b] for b in buses[1:])), w
 
     def _stubs(self, path: _Path) -> list[tuple[Stub, Stub]]:
         """By branch at which the path is open, the least power drawn at both ends."""
@@ -235,80 +209,16 @@ class Swept:
         """The junction at an end of a path, -1 for sources."""
         return self.paths[k].v if end else self.paths[k].u
 
-    def fall(self, k: int, end: int) -> int:
-        """Least fall of the squared voltage from `most`, or from that of a source, on a path that feeds its end."""
+    def sent(self, k: int, end: int) -> Pair:
+        """Least power sent into a path that is closed towards its end."""
         path = self.paths[k]
-        buses, branches = (path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])
-        return self.most - self._stub(buses, branches)[2]
-
-    def closed(self, k: int, end: int, f: int, g: int) -> ClosedPath:
-        """Path k closed towards its end (0: u, 1: v), bounded about the flow f, g that arrives there."""
-        path = self.paths[k]
-        buses, branches = (path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])
-        least = self.load[0][buses[-1]], self.load[1][buses[-1]]
-        delta = max(f - least[0], 0), max(g - least[1], 0)
-        high, top = [(self.top[buses[0]], 0, 0)] * len(branches), self.top[buses[0]]
-        power, *_ = self._passed_up(buses, branches, high, delta)
-        near: Affine = (top, 0, 0)
-        for at, e in enumerate(branches):
-            (p, q), r, x = power[at], self.r[e], self.x[e]
-            fall = [2 * (r * a + x * b) >> FINE for a, b in zip(p, q, strict=True)]
-            high[at] = near = near[0] - fall[0], near[1] - fall[1], near[2] - fall[2]
-        _, sent, factors = self._passed_up(buses, branches, high, delta)
-        middle, s = (least[0] + delta[0], least[1] + delta[1]), list[int]()
-        for at, (power_sent, factor) in enumerate(zip(sent, factors, strict=True)):
-            slopes = power_sent[1:]
-            s.append(
-                _at(power_sent, delta)
-                + (factor * (middle[0] ** 2 + middle[1] ** 2) >> 2 * FINE)
-                + (-(slopes[0] * middle[0] + slopes[1] * middle[1]) >> FINE)
-            )
-            s.append(factor)
-            for c, slope in enumerate(slopes):
-                s.append(slope - (ONE if c == at else 0) + (-2 * factor * middle[c] >> FINE))
-        return ClosedPath(*least, s)
-
-    def _passed_up(
-        self, buses: list[int], branches: list[int], high: list[Affine], delta: Pair
-    ) -> tuple[list[tuple[Affine, Affine]], tuple[Affine, Affine], Pair]:
-        """Power passed on to the sender with squared voltages up to `high`.
-
-        Returns what arrives at each branch, what is sent, and the factors of |v|² in that.
-        """
-        load_p, load_q = self.load
-        p: Affine = (load_p[buses[-1]], ONE, 0)
-        q: Affine = (load_q[buses[-1]], 0, ONE)
-        power, factor = [(p, q)] * len(branches), [0, 0]
-        for at in range(len(branches) - 1, -1, -1):
-            if at < len(branches) - 1:
-                p, q = (p[0] + load_p[buses[at + 1]], *p[1:]), (q[0] + load_q[buses[at + 1]], *q[1:])
-            power[at], w, low = (p, q), high[at], _at(high[at], delta)
-            a, b = (max((_at(some, delta) << FINE) // low, 0) if low > SOUND else 0 for some in (p, q))
-            curve = 0
-            if low > SOUND and min(*p, *q) >= 0 and max(a, b) < STEEP:
-                d11, d12, d21, d22 = (some[c] - (t * w[c] >> FINE) for some, t in ((p, a), (q, b)) for c in (1, 2))
-                bend = max(d11 + d22 - ONE - isqrt((d11 - d22) ** 2 + (d12 + d21) ** 2) - 1, 0)
-                curve = (bend - (bend >> SPARE) << FINE) // w[0]
-            square = a * a + b * b
-            l = [((2 * (a * p[c] + b * q[c]) << FINE) - square * w[c]) >> 2 * FINE for c in range(3)]
-            l[0] -= 2
-            r, x = self.r[branches[at]], self.x[branches[at]]
-            factor = [factor[0] + (r * curve >> FINE), factor[1] + (x * curve >> FINE)]
-            p = p[0] + (r * l[0] >> FINE), p[1] + (r * l[1] >> FINE), p[2] + (r * l[2] >> FINE)
-            q = q[0] + (x * l[0] >> FINE), q[1] + (x * l[1] >> FINE), q[2] + (x * l[2] >> FINE)
-        return power, (p, q), (factor[0], factor[1])
+        return self._stub(*((path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])))[0]
 
     def fixed(self) -> int:
         """Least loss of the trees that dangle from junctions and sources."""
         return sum(self.load[0][bus] - self.nominal[bus] for bus in (*self.junctions, *self.graph.sources))
 
 
-def _at(value: Affine, delta: Pair) -> int:
-    return value[0] + (value[1] * delta[0] + value[2] * delta[1] >> FINE)
-
-
-GREATEST = 4
-"""No multiplier is greater: any are valid, and those that raise the bound are shares of the power."""
 MOST_DIGITS, LEAST_DIGITS = 52, 30
 """Binary digits of numbers: fewer where powers are large; with less than the least there is no bound."""
 MARGIN = 8
@@ -317,7 +227,7 @@ MARGIN = 8
 
 @dataclass(frozen=True, eq=False)
 class PathNodes:
-    """The paths of a grid, closed ones bounded about flows.
+    """The paths of a grid.
 
     Attributes:
         table: of the paths. buses: (J) of its junctions. of_branch: path of a branch.
@@ -332,37 +242,40 @@ class PathNodes:
         return np.clip(given, 0, GREATEST << bits) << (self.table.d - bits)
 
 
-def room_for(junctions: int) -> PathRoom:
-    """Room for so many junctions, that of the sources among them."""
-    y, mu, more, high, times = np.zeros((5, junctions), dtype=np.int64)
-    return PathRoom(y=y, mu=mu, more=more, high=high, times=times, of=np.zeros(junctions, dtype=np.int32))
+OF_JUNCTION = ("y", "mu", "high", "price", "theta", "times", "sum_p", "sum_q")
+OF_ARC = ("rest", "stub", "cost", "taken", "f", "g", "fall", "draw_p", "draw_q")
 
 
-def nodes_of(swept: Swept, flows: Ints, bits: int = 0) -> PathNodes:
+def room_for(table: PathTable) -> PathRoom:
+    """Room for the paths of a table."""
+    junctions, paths, branches = len(table.load_p) + 1, len(table.u), len(table.branch)
+    room: dict[str, Any] = {name: np.zeros(junctions, dtype=np.int64) for name in OF_JUNCTION}
+    room |= {name: np.zeros(2 * paths, dtype=np.int64) for name in OF_ARC}
+    room |= {name: np.zeros(branches, dtype=np.int64) for name in ("least_p", "least_q", "top")}
+    room |= {name: np.zeros(branches) for name in ("p", "q", "w", "nu", "of_y", "of_mu")}
+    room |= {name: np.zeros(junctions, dtype=np.int32) for name in ("of", "entry", "leaving")}
+    return PathRoom(about=np.zeros(junctions), order=np.zeros(paths, dtype=np.int32), **room)
+
+
+def nodes_of(swept: Swept) -> PathNodes:
     """The table of the paths.
-
-    Args:
-        flows: (2K, 2) powers forth and back on each path, times 2^bits, about which closed paths are bounded.
 
     Raises:
         OverflowError: powers are so large that the numbers have too few digits.
     """
-    about = {(a // 2, 1 - a % 2): [int(v) << FINE - bits for v in row] for a, row in enumerate(flows.tolist())}
-    arcs = {(k, end): swept.closed(k, end, *about[k, end]) for k, end in swept.arcs}
     of_branch = {e: k for k, path in enumerate(swept.paths) for e in path.branches}
-    return PathNodes(_table(swept, arcs), np.array(swept.junctions, dtype=np.int64), of_branch)
+    return PathNodes(_table(swept), np.array(swept.junctions, dtype=np.int64), of_branch)
 
 
-def _table(swept: Swept, arcs: dict[tuple[int, int], ClosedPath]) -> PathTable:
+def _table(swept: Swept) -> PathTable:
     """The numbers of the paths with as many digits as fit."""
     place = {j: at for at, j in enumerate(swept.junctions)} | {-1: len(swept.junctions)}
-    paths, none = swept.paths, [0] * 10
-    loads = [[sum(some[bus] for bus in path.buses[1:-1]) for some in (swept.nominal, swept.load[1])] for path in paths]
+    paths, load = swept.paths, swept.load
+    loads = [sum(swept.nominal[bus] for bus in path.buses[1:-1]) for path in paths]
     stubs = [[*at_u[0], *at_v[0], *at_u[1], *at_v[1]] for some in swept.stubs for at_u, at_v in some]
-    ends = [(k, end) for k in range(len(paths)) for end in (1, 0)]
-    sent = [[arcs[way].f, arcs[way].g, *arcs[way].s] if way in arcs else none for way in ends]
-    falls = [[(swept.fall(*way) << FINE) // swept.most if way in arcs else 0] for way in ends]
-    d = min(MOST_DIGITS, 61 - _size(swept, loads, stubs, sent).bit_length())
+    begins = [path.buses[at] for path in paths for at in (0, -1)]
+    sent = [swept.sent(k, end) for k in range(len(paths)) for end in (1, 0)]
+    d = min(MOST_DIGITS, 61 - _size(swept, loads, stubs).bit_length())
     if d < LEAST_DIGITS:
         raise OverflowError(f"{d} binary digits")
 
@@ -370,37 +283,47 @@ def _table(swept: Swept, arcs: dict[tuple[int, int], ClosedPath]) -> PathTable:
         found = np.array([[int(v) >> FINE - d for v in row] for row in values], dtype=np.int64).reshape(-1, width)
         return np.ascontiguousarray(found.T)
 
-    junction = down([[swept.load[0][j], swept.load[1][j]] for j in swept.junctions], 2)
-    drawn, closed, load = down(stubs, 8).T.copy(), down(sent, 10), [[-value for value in row] for row in loads]
-    may = [BROKEN | (FORTH if (k, 1) in arcs else 0) | (BACK if (k, 0) in arcs else 0) for k in range(len(paths))]
+    at = [e for path in paths for e in path.branches]
+    within = [bus for path in paths for bus in (*path.buses[1:-1], -1)]
+    rated = [(swept.r[e], swept.x[e], -(swept.square(e))) for e in at]
+    beyond = [(load[0][bus], load[1][bus]) if bus >= 0 else (0, 0) for bus in within]
+    lost = [
+        (load[0][j], load[1][j], load[0][j] - swept.nominal[j], load[1][j] - swept.q_nominal[j])
+        for j in swept.junctions
+    ]
+    arcs = [(*power, -swept.top[begun]) for power, begun in zip(sent, begins, strict=True)]
+    junction, branch, inner, closed = down(lost, 4), down(rated, 3), down(beyond, 2), down(arcs, 3)
+    may = [
+        BROKEN | (FORTH if (k, 1) in swept.arcs else 0) | (BACK if (k, 0) in swept.arcs else 0)
+        for k in range(len(paths))
+    ]
     return PathTable(
         d=d,
         fixed=swept.fixed() >> FINE - d,
         load_p=junction[0],
         load_q=junction[1],
+        lost_p=junction[2],
+        lost_q=junction[3],
         u=np.array([place[path.u] for path in paths], dtype=np.int32),
         v=np.array([place[path.v] for path in paths], dtype=np.int32),
         start=np.cumsum([0, *(len(path.branches) for path in paths)]).astype(np.int32),
-        branch=np.array([e for path in paths for e in path.branches], dtype=np.int32),
-        load=np.ascontiguousarray(-down(load, 2).T),
-        drawn=drawn,
-        fall=down(falls, 1)[0],
-        f=closed[0],
-        g=closed[1],
-        s=np.ascontiguousarray(closed[2:].T),
+        branch=np.array(at, dtype=np.int32),
+        r=branch[0],
+        x=branch[1],
+        z2=-branch[2],
+        within_p=inner[0],
+        within_q=inner[1],
+        load=-down([[-value] for value in loads], 1)[0],
+        drawn=np.ascontiguousarray(down(stubs, 8).T),
+        high=-closed[2],
+        sent_p=closed[0],
+        sent_q=closed[1],
         may=np.array(may, dtype=np.int8),
     )
 
 
-def _size(swept: Swept, loads: list[list[int]], stubs: list[list[int]], sent: list[list[int]]) -> int:
+def _size(swept: Swept, loads: list[int], stubs: list[list[int]]) -> int:
     """More than any number in the bound, at any multipliers up to the greatest."""
-    one = 1 << FINE
-    y = 1 + GREATEST
-    total = y * sum(swept.load[0][j] + swept.load[1][j] for j in swept.junctions)
-    total += sum(map(sum, loads)) + y * sum(map(sum, stubs)) + abs(swept.fixed())
-    for f, g, *signed in sent:
-        s = [abs(value) for value in signed]
-        square, most = y * (s[1] + s[5]) + one, max(f, g, one)
-        by = y * (one + s[2] + s[3] + s[6] + s[7])
-        total += y * (s[0] + s[4]) + 2 * (square * most // one * most + by * most) // one + square + by
-    return MARGIN * LEAST_VOLTAGE * total // one
+    total = sum(swept.load[0]) + sum(swept.load[1]) + sum(loads) + sum(map(sum, stubs)) + abs(swept.fixed())
+    total += max([*swept.r, *swept.x, ONE])
+    return MARGIN * (1 + 2 * GREATEST) * total >> FINE

@@ -804,19 +804,16 @@ class Many:
 # pays z_j once, and each closed path that enters it takes z_j off. So each part has a least value of its own, and they
 # add up.
 
-def least_part(square, by, least):
-    """The least value of square x² + by x with x >= least; None: there is none, or it is below -1/8."""
-    if by + 2 * down(square * least) >= 0:
-        return down(square * down(least * least) + by * least)
-    found = -over(up(by * by), 4 * square) if square > 0 else -ONE
-    return found if found > -ONE >> 3 else None
+def theta_of(w):
+    """1 / w about, from 1 to 2."""
+    return int(min(max(1.0 / w, 1.0), 2.0) * 2.0**60) << BITS - 60
 
 class Paths:
     """The paths of a grid: `ends` (junctions or -1), `buses`, `branches`; `of`: path of a branch; `load`: by bus, with
     the trees that dangle from it; `stubs`: by path and place what both ends draw where it is open."""
 
     def __init__(self, g, status, top):
-        hanging, around_bus = [], around(g, [e for e in range(g.m) if status[e] != OPEN])
+        hanging, around_bus, most = [], around(g, [e for e in range(g.m) if status[e] != OPEN]), max(top)
         left = [dict(some) for some in around_bus]
         waiting = [bus for bus in range(g.n) if bus not in g.sources and len(left[bus]) == 1]
         for bus in waiting:
@@ -825,9 +822,12 @@ class Paths:
                 del left[above][e]
                 hanging.append((bus, above, e))
                 waiting += [above] if above not in g.sources and len(left[above]) == 1 else []
-        self.g, self.top, self.most, self.ends, self.buses, self.branches, self.of = g, list(top), max(top), [], [], [], {}
+        self.r, self.x = ([under(value, most) for value in part] for part in (g.r, g.x))
+        self.z2 = [up((r + 1) ** 2 + (x + 1) ** 2) for r, x in zip(self.r, self.x)]
+        self.g, self.top = g, [over(w, most) for w in top]
+        self.ends, self.buses, self.branches, self.of = [], [], [], {}
         self.junctions = [bus for bus in range(g.n) if bus not in g.sources and len(left[bus]) > 2]
-        stops, self.nominal = {*self.junctions, *g.sources}, list(g.p)
+        stops, self.nominal = {*self.junctions, *g.sources}, (list(g.p), list(g.q))
         for begin in sorted(stops):
             for e in left[begin]:
                 if e in self.of:
@@ -842,144 +842,157 @@ class Paths:
                 self.branches.append(branches)
                 self.ends.append([-1 if bus in g.sources else bus for bus in (begin, buses[-1])])
         for bus, above, _ in hanging:
-            self.nominal[above] += self.nominal[bus]
+            for part in self.nominal:
+                part[above] += part[bus]
         for _ in range(3):
             self.load = p, q = list(g.p), list(g.q)
             for bus, above, e in hanging:
-                more_p, more_q = self.sent(e, p[bus], q[bus], self.top[bus])
-                p[above], q[above] = p[above] + more_p, q[above] + more_q
+                more = self.sent(e, p[bus], q[bus], self.top[bus])
+                p[above], q[above] = p[above] + more[0], q[above] + more[1]
             for bus, above, e in reversed(hanging):
                 self.top[bus] = self.far(self.top[above], e, p[bus], q[bus])
-        self.inside = [[sum(some[bus] for bus in buses[1:-1]) for some in (self.nominal, self.load[1])]
-                       for buses in self.buses]
-        self.fixed = sum(self.load[0][bus] - self.nominal[bus] for bus in stops)
-        self.stubs = [[(self._stub(b[: at + 1], es[:at])[:2], self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1])[:2])
+        self.inside = [sum(self.nominal[0][bus] for bus in buses[1:-1]) for buses in self.buses]
+        self.fixed = sum(self.load[0][bus] - self.nominal[0][bus] for bus in stops)
+        self.trees = {j: [load[j] - own[j] for load, own in zip(self.load, self.nominal)] for j in self.junctions}
+        self.stubs = [[(self._stub(b[: at + 1], es[:at]), self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1]))
                        for at in range(len(es))] for b, es in zip(self.buses, self.branches)]
-        self.falls = {(k, end): under(self.most - self._stub(b[::1 if end else -1], es[::1 if end else -1])[2], self.most)
-                      for k, (b, es) in enumerate(zip(self.buses, self.branches)) for end in (0, 1)}
+        self.closed = {(k, end): self.chain(k, end, self.drawn(b[-end])) for k, b in enumerate(self.buses)
+                       for end in (0, 1)}
+
+    def drawn(self, bus): return self.load[0][bus], self.load[1][bus]
 
     def sent(self, e, p, q, w):
         """What is sent at least where at least p, q arrive, at w at most."""
         l = (p * p + q * q) // w
-        return p + down(self.g.r[e] * l), q + down(self.g.x[e] * l)
+        return p + down(self.r[e] * l), q + down(self.x[e] * l)
 
     def far(self, w, e, p, q):
         """The greatest w where at least p, q arrive."""
-        return max(w - down(2 * (self.g.r[e] * p + self.g.x[e] * q)), 1)
+        return max(w - down(2 * (self.r[e] * p + self.x[e] * q)), 1)
 
-    def _stub(self, buses, branches):
-        """What a chain that ends at its last bus draws at its first one, at least, what of it is lost, and w there."""
-        p, q, w, high, here = 0, 0, self.top[buses[0]], [self.top[buses[0]]] * len(branches), [(0, 0)] * len(branches)
+    def _along(self, buses, branches, flow, top):
+        """What a chain is sent at its first bus at least where so much arrives at its last one, and w there at most."""
+        (p, q), w, high, here = flow, top, [top] * len(branches), [(0, 0)] * len(branches)
         for _ in range(3):
-            p, q, w = 0, 0, self.top[buses[0]]
+            (p, q), w = flow, top
             for at in reversed(range(len(branches))):
-                here[at] = p, q = p + self.load[0][buses[at + 1]], q + self.load[1][buses[at + 1]]
+                more = self.drawn(buses[at + 1]) if at < len(branches) - 1 else (0, 0)
+                here[at] = p, q = p + more[0], q + more[1]
                 p, q = self.sent(branches[at], p, q, high[at])
             for at, e in enumerate(branches):
                 high[at] = w = self.far(w, e, *here[at])
-        return (p, q), [own - sum(load[b] for b in buses[1:]) for own, load in zip((p, q), (self.nominal, self.load[1]))], w
+        return (p, q), w
 
-    def closed(self, k, end, flow):
-        """Path k closed towards its end (0: u, 1: v), bounded about a flow: this flow, how far it is beyond the least
-        one, and by v, what flows beyond it: value, slopes and the factor of |v|² of p and of q sent.
+    def _stub(self, buses, branches):
+        """What a chain that ends at its last bus draws at its first one, at least, and what of it is lost."""
+        drawn = self._along(buses, branches, self.drawn(buses[-1]) if branches else (0, 0), self.top[buses[0]])[0]
+        return drawn, [own - sum(part[bus] for bus in buses[1:]) for own, part in zip(drawn, self.nominal)]
 
-        Let as much as the least flow and δ >= 0 arrive at the end. Affine functions of δ below the power F that arrives
-        at the far end of a branch and above w there are passed on: l >= |F|² / w = 2 t·F - |t|² w + |F - t w|² / w for
-        t = F / w at the flow given. The last term is at least |D v|² / w at δ = 0, D the slopes of F - t w, and |D v|²
-        at least (D_11 + D_22 - 1 - √((D_11 - D_22)² + (D_12 + D_21)²)) |v|²; a part of 2^-40 of that is for the
-        rounding of t. w is at most w_near - 2 (r p + x q)."""
-        g, (buses, branches) = self.g, (self.buses[k], self.branches[k]) if end else (
-            self.buses[k][::-1], self.branches[k][::-1])
-        least, size = (self.load[0][buses[-1]], self.load[1][buses[-1]]), len(branches)
-        delta = [max(most - own, 0) for most, own in zip(flow, least)]
-        w, power, factor = [(self.top[buses[0]], 0, 0)] * size, [((0, 0, 0), (0, 0, 0))] * size, [0, 0]
+    def directed(self, k, end):
+        """Buses and branches of a path towards its end (0: u, 1: v)."""
+        return [some[k][:: 1 if end else -1] for some in (self.buses, self.branches)]
 
-        def value(affine):
-            return affine[0] + down(affine[1] * delta[0] + affine[2] * delta[1])
+    def chain(self, k, end, flow, top=None):
+        """`_along` for a closed path."""
+        buses, branches = self.directed(k, end)
+        top = self.top[buses[0]] if top is None or self.ends[k][1 - end] < 0 else top
+        return self._along(buses, branches, flow, top)
 
-        for turn in (0, 1):
-            p, q, factor = (least[0], ONE, 0), (least[1], 0, ONE), [0, 0]
+    def opened(self, k, at, of, theta, price, high):
+        """Cost of a path that is open at a place, at least."""
+        total, costs = -self.inside[k], self.of_stubs(k, at, of)
+        for j, ((p, q), _), c, paid in zip(self.ends[k], self.stubs[k][at], costs, price):
+            total += down((ONE + of[j][0]) * p + of[j][1] * q) - c + self.lost(c, theta[j], paid, high[j])
+        return total
+
+    def of_stubs(self, k, at, of):
+        """What the losses of both stubs cost at w = 1."""
+        lost = zip(self.ends[k], self.stubs[k][at])
+        return [max(0, down((ONE + of[j][0]) * p + of[j][1] * q)) for j, (_, (p, q)) in lost]
+
+    def lost(self, c, theta, paid, high):
+        """c / w + paid w at least, w from 0 to `high`: c / w >= c (2 θ - θ² w) for any θ."""
+        return 2 * down(theta * c) - up(max(0, up(up(theta * theta) * c) - paid) * high)
+
+    def within(self, k, end, of, price, flow, near):
+        """Multipliers within a closed path, those beyond it at its end, and about w there: any multipliers will do, and
+        these come from sweeps in floating point."""
+        buses, branches = self.directed(k, end)
+        tail, head = ([value / ONE for value in of[self.ends[k][side]]] for side in (1 - end, end))
+        nu, least, load = price / ONE, [value / ONE for value in flow], [[v / ONE for v in self.drawn(b)] for b in buses]
+        data = [[value[e] / ONE for value in (self.r, self.x, self.z2)] for e in branches]
+        size, f, by, slope = len(branches), list(least), [0.0, 0.0], 0.0
+        w, y, mu, more, nus = [near] * size, [head[0]] * size, [head[1]] * size, [0.0, 0.0], [0.0] * size
+        for turn in range(4):
+            (p, q), nu, flows, so_far = f, price / ONE, [(0.0, 0.0, 0.0)] * size, [0.0] * size
             for at in reversed(range(size)):
-                if at < size - 1:
-                    p, q = ((part[0] + load[buses[at + 1]], *part[1:]) for part, load in zip((p, q), self.load))
-                power[at], (high, *slopes), low = (p, q), w[at], value(w[at])
-                sound, curve = low > ONE >> 10, 0
-                t = [max(under(value(some), low), 0) if sound else 0 for some in (p, q)]
-                if sound and min(*p, *q) >= 0 and max(t) < ONE << 10:
-                    (a, b), (c, d) = ([of[i] - down(some * slopes[i - 1]) for i in (1, 2)]
-                                      for of, some in zip((p, q), t))
-                    bend = max(a + d - ONE - isqrt((a - d) ** 2 + (b + c) ** 2) - 1, 0)
-                    curve = under(bend - (bend >> 40), high)
-                square = t[0] ** 2 + t[1] ** 2
-                l = [(2 * (t[0] * p[k] + t[1] * q[k]) << BITS) - square * w[at][k] >> 2 * BITS for k in range(3)]
-                l[0] -= 2
-                z = g.r[branches[at]], g.x[branches[at]]
-                factor = [old + down(part * curve) for old, part in zip(factor, z)]
-                p, q = ([old + down(part * new) for old, new in zip(of, l)] for of, part in zip((p, q), z))
-            near = self.top[buses[0]], 0, 0
-            for at, e in enumerate(branches if turn == 0 else ()):
-                p_far, q_far = power[at]
-                w[at] = near = [near[k] - down(2 * (g.r[e] * p_far[k] + g.x[e] * q_far[k])) for k in range(3)]
-        middle = least[0] + delta[0], least[1] + delta[1]
-        return middle, delta, [(value(of), of[1], of[2], more) for of, more in zip((p, q), factor)]
+                r, x, z2 = data[at]
+                p, q = (p, q) if at == size - 1 else (p + load[at + 1][0], q + load[at + 1][1])
+                l, nus[at] = (p * p + q * q) / w[at], nu
+                flows[at] = p, q, l
+                nu += (r * (1.0 + y[at]) + x * mu[at] - z2 * nu) * l / (w[at - 1] if at else near)
+                p, q = p + r * l, q + x * l
+            here, (a, b), slope = near, tail, 0.0
+            for at, (r, x, z2) in enumerate(data):
+                (p, q, l), rho = flows[at], r * (1.0 + y[at]) + x * mu[at] - z2 * nus[at]
+                a += 2.0 * r * nus[at] + 2.0 * rho * (p + r * l) / here
+                b += 2.0 * x * nus[at] + 2.0 * rho * (q + x * l) / here
+                slope += 2.0 * rho / here
+                so_far[at] = slope
+                here = max(here - 2.0 * (r * p + x * q) - z2 * l, 0.1)
+                y[at], mu[at], w[at] = a, b, here
+            by = [head[0] - a, head[1] - b]
+            if slope <= 0.0:
+                return y, mu, more, w[-1]
+            if turn < 3:
+                f = [max(low, own + part / slope) for low, own, part in zip(least, f, by)]
+        for part in (0, 1):
+            if f[part] <= least[part] and by[part] < 0.0:
+                more[part], by[part] = -by[part], 0.0
+        y = [a + by[0] * share / slope for a, share in zip(y, so_far)]
+        return y, [max(0.0, b + by[1] * share / slope) for b, share in zip(mu, so_far)], more, w[-1]
 
-    def times(self, top, some, may, outer):
-        """By junction, how often more is lost there than at the highest voltage, by the paths that may feed it.
-
-        `top`: w of junctions at most, as shares of that; `outer`: those that others may feed.
-        """
-        high, again = {-1: ONE} | {j: top[j] for j in outer}, True
-        while again:
-            again = False
-            for k, states in zip(some, may):
-                for s in states - {None}:
-                    tail, j = self.ends[k][1 - s], self.ends[k][s]
-                    w = min(top[j], high.get(tail, 0) - self.falls[k, s])
-                    if w > high.get(j, 0):
-                        high[j], again = w, True
-        return high, {j: under(ONE, max(w, ONE // 2)) for j, w in high.items()}
-
-    def cost(self, k, state, of, arcs, places, times):
-        """The least cost of a path in a state: open (None) at one of some places, or closed; None: none."""
-        more, load = [times.get(j, ONE) - ONE for j in self.ends[k]], self.inside[k]
-        if state is None:
-            drawn = [[[own + down(less * lost) for own, lost in zip(*end)] for end, less in zip(self.stubs[k][at], more)]
-                     for at in places]
-            (y, mu), (y_v, mu_v) = of[self.ends[k][0]], of[self.ends[k][1]]
-            return min(down((ONE + y) * p + mu * q + (ONE + y_v) * p_v + mu_v * q_v) for (p, q), (p_v, q_v) in drawn
-                       ) - load[0]
-        middle, delta, sent = arcs[k, state]
-        (y, mu), (y_v, mu_v) = of[self.ends[k][1 - state]], of[self.ends[k][state]]
-        p, q = ([own + down(more[1 - state] * lost) for own, lost in zip(of, (
-            of[0] - middle[at] - load[at], of[1] - (0 if at else ONE), of[2] - (ONE if at else 0), of[3]))]
-            for at, of in enumerate(sent))
-        value, by_p, by_q, square = (down((ONE + y) * a + mu * b) for a, b in zip(p, q))
-        one, two = least_part(square, by_p - ONE - y_v, -delta[0]), least_part(square, by_q - mu_v, -delta[1])
-        if one is None or two is None:
-            return None
-        value -= up((ONE + y_v) * middle[0] + mu_v * middle[1]) + load[0]
-        return value + one + two - down(8 * (delta[0] + delta[1])) - 4  # slopes are rounded downwards, where v may be below 0
+    def cost(self, k, end, of, price, flow, near):
+        """The least cost of a closed path at whose end w has a price, what it takes by w where it begins, and about w
+        at its end; None: none. The formulas are those of `Bound`."""
+        buses, branches = self.directed(k, end)
+        *some, w = self.within(k, end, of, price, flow, near)
+        inner, inner_mu, more = ([int(min(max(a, -1.0), 4.0) * 2.0**60) << BITS - 60 for a in part] for part in some)
+        y, mu = (own + a for own, a in zip(of[self.ends[k][end]], more))
+        cost, nu = down(more[0] * flow[0] + more[1] * flow[1]) - self.inside[k], price
+        for at in reversed(range(len(branches))):
+            r, x, z2 = (some[branches[at]] for some in (self.r, self.x, self.z2))
+            y_a, mu_a = (inner[at - 1], inner_mu[at - 1]) if at else of[self.ends[k][1 - end]]
+            rho = down(r * (ONE + y) + x * mu) - up(z2 * nu)
+            a, b = (max(abs(d + down(2 * z * nu)), abs(d + up(2 * (z + 1) * nu)))
+                    for d, z in ((y_a - y, r), (mu_a - mu, x)))
+            if rho < 0 or (rho == 0 and (a or b)):
+                return None
+            nu += -(-(a * a + b * b) // (4 * rho)) if a or b else 0
+            if at:
+                p, q = self.drawn(buses[at])
+                cost += down(p * (ONE + y_a) + q * mu_a)
+            y, mu = y_a, mu_a
+        return cost, nu, w
 
 class Parts:
     """The parts of the paths of a node, whose lines follow."""
 
     def __init__(self, check, line, status):
-        paths, (count, prices, flow_bits, forth, back, bits, *held) = check.paths, line
+        paths, (count, prices, bits, *held) = check.paths, line
         self.paths, self.status, size, number = paths, status, len(paths.junctions), len(paths.ends)
         whole(count, 1, 1 << 31)
         prices = [whole(z, 1 - MOST, MOST) << BITS - 40 for z in listed(prices, size)]
         need(sum(map(abs, prices)) < 32 * ONE, "prices are too large")
         self.price = dict(zip(paths.junctions, prices))
-        flows, self.arcs = multipliers((forth, back), 2 * number, flow_bits, 0, MOST << BITS), {}
         held = multipliers(held, size, bits, 0, 4 * ONE)
-        for at, k in enumerate(sorted(range(number), key=lambda k: min(paths.branches[k]))):
-            for end in (0, 1) if paths.ends[k][0] != paths.ends[k][1] else ():
-                if paths.ends[k][end] >= 0:
-                    row = 2 * at + 1 - end
-                    self.arcs[k, end] = paths.closed(k, end, (flows[0][row], flows[1][row]))
+        self.arcs = {(k, end) for k, ends in enumerate(paths.ends) for end in (0, 1)
+                     if ends[0] != ends[1] and ends[end] >= 0}
         self.of, self.free = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*held))), set(range(number))
-        everywhere = dict.fromkeys(paths.junctions, ONE)
-        self.top = everywhere | paths.times(everywhere, range(number), [self._states(k)[1] for k in range(number)], ())[0]
+        self.some, self.inside, self.met = range(number), paths.junctions, paths.junctions
+        self.top = dict.fromkeys((-1, *paths.junctions), ONE)
+        falls = {(k, end): ONE - paths.closed[k, end][1] for k, end in self.arcs}
+        self.top = self._highest([self._states(k)[1] for k in range(number)], falls)
         total, outer = paths.fixed, set(self.price)
         for _ in range(count):
             inner, bound = self._part(words(check.lines))
@@ -1056,34 +1069,154 @@ class Parts:
                     may[at] = {s} if (at, s) in must else may[at] - {s}
         return may if all(may) else None
 
+    def _highest(self, may, falls):
+        """The highest w of junctions by the paths that may feed them; at the border others may, too."""
+        must = {self.paths.ends[k][s] for k, states in zip(self.some, may) if len(states) == 1 for s in states - {None}}
+        high, again = {-1: ONE} | {j: self.top[j] for j in {*self.met} - {*self.inside} - must}, True
+        while again:
+            again = False
+            for k, states in zip(self.some, may):
+                for s in states - {None}:
+                    tail, j = self.paths.ends[k][1 - s], self.paths.ends[k][s]
+                    w = min(self.top[j], high.get(tail, 0) - falls[k, s])
+                    if w > high.get(j, 0):
+                        high[j], again = w, True
+        return dict.fromkeys(self.met, ONE) | high
+
+    def _order(self, may):
+        """The paths that are closed in one direction, those farthest from the sources first; None: a cycle."""
+        todo = {k: next(iter(states)) for k, states in zip(self.some, may) if len(states) == 1 and None not in states}
+        order, ends = [], self.paths.ends
+        while todo:
+            tails = {ends[k][1 - s] for k, s in todo.items()}
+            ready = [(k, s) for k, s in todo.items() if ends[k][s] not in tails]
+            if not ready:
+                return None
+            order += ready
+            todo = {k: s for k, s in todo.items() if (k, s) not in ready}
+        return order
+
+    def _flows(self, may, open_at, order, high):
+        """Least power that arrives where paths are closed, and the highest w: what paths draw where they do not feed."""
+        paths, flow, falls, draw = self.paths, {}, {}, {}
+        total, one_way = {j: list(paths.drawn(j)) for j in self.met} | {-1: [0, 0]}, {k for k, _ in order}
+        for k, states, places in zip(self.some, may, open_at):
+            for end, j in enumerate(paths.ends[k]):
+                some = [paths.stubs[k][at][end][0] for at in places if None in states]
+                some += [paths.closed[k, 1 - end][0]] if 1 - end in states else []
+                draw[k, end] = [min(a) for a in zip(*some)] if some and k not in one_way else (0, 0)
+                total[j] = [a + b for a, b in zip(total[j], draw[k, end])]
+        rest = [(k, s) for k, states in zip(self.some, may) for s in states - {None} if k not in one_way]
+        for k, s in (*order, *rest):
+            tail, j = paths.ends[k][1 - s], paths.ends[k][s]
+            flow[k, s] = [a - b for a, b in zip(total[j], draw[k, s])]
+            sent, w = paths.chain(k, s, flow[k, s], high[tail])
+            falls[k, s] = high[tail] - w
+            if k in one_way:
+                total[tail] = [a + b for a, b in zip(total[tail], sent)]
+        return flow, self._highest(may, falls)
+
+    def _prices(self, may, open_at, order, of, flow, high, about):
+        """Prices of w at junctions and at the ends of open paths, and costs of paths that are closed in one direction;
+        None: none. `about`: w near which they are best."""
+        paths, price, stubs, costs = self.paths, dict.fromkeys((*self.met, -1), 0), {}, {}
+        theta = {j: theta_of(w) for j, w in about.items()}
+        for j in self.inside:
+            price[j] += up(up(theta[j] * theta[j]) * self._trees(j, of))
+        for k, states, places in zip(self.some, may, open_at):
+            if states == {None}:
+                at = min(places, key=lambda at: paths.opened(k, at, of, theta, (ONE << BITS,) * 2, high))
+                stubs[k] = [up(up(theta[j] * theta[j]) * c) if j >= 0 else 0
+                            for j, c in zip(paths.ends[k], paths.of_stubs(k, at, of))]
+                for j, paid in zip(paths.ends[k], stubs[k]):
+                    price[j] += paid
+        for k, s in order:
+            tail, j = paths.ends[k][1 - s], paths.ends[k][s]
+            costs[k, s] = paths.cost(k, s, of, price[j], flow[k, s], self._near(k, s, about))
+            if costs[k, s] is None:
+                return None
+            price[tail] += costs[k, s][1]
+        return theta, price, stubs, costs
+
+    def _follow(self, order, costs, high, about):
+        """Take over w at the ends of paths whose multipliers were found at the highest w where they begin."""
+        for k, s in reversed(order):
+            begun = self._near(k, s, {j: w / ONE for j, w in high.items()})
+            about[self.paths.ends[k][s]] = max(self._near(k, s, about) - begun + costs[k, s][2], 0.1)
+
+    def _near(self, k, s, about):
+        """About w where a closed path begins."""
+        tail = self.paths.ends[k][1 - s]
+        return about[tail] if tail >= 0 else self.paths.top[self.paths.buses[k][0 if s else -1]] / ONE
+
+    def _trees(self, j, of):
+        """What the losses of the trees that dangle from a junction cost at w = 1."""
+        return max(0, down((ONE + of[j][0]) * self.paths.trees[j][0] + of[j][1] * self.paths.trees[j][1]))
+
     def _least(self, may, open_at, of):
-        """The bound of a leaf. Closed paths join junctions to groups, each of which is fed once from elsewhere: by the
-        path that costs least more, or from outside at a junction of the border that no path of the part must feed."""
-        paths, total, must = self.paths, self._drawn(self.inside, of), set()
-        times = paths.times(self.top, self.some, may, {*self.met} - {*self.inside})[1]
-        group, more = {j: j for j in (*self.met, -1)}, {}
+        """The bound of a leaf. Closed paths join junctions to groups, each of which is fed once from elsewhere: by a path,
+        or from outside at a junction of the border that no path of the part must feed."""
+        paths, total, must, order, high = self.paths, self._drawn(self.inside, of), set(), self._order(may), self.top
+        if order is None:
+            return ONE << BITS
+        flow = {}
+        for _ in range(2):
+            flow, high = self._flows(may, open_at, order, high)
+        about = {j: max(w / ONE, 0.1) for j, w in high.items()}
+        for turn in (0, 1):
+            found = self._prices(may, open_at, order, of, flow, high, about)
+            need(found, "a leaf has no bound")
+            self._follow(order if turn == 0 else (), found[3], high, about)
+        theta, price, stubs, one_way = found
+        plain = {j: theta_of(max(w / ONE, 0.1)) for j, w in high.items()}
+        total += sum(2 * down(theta[j] * self._trees(j, of)) - self._trees(j, of) for j in self.inside)
+        group, more = {j: j for j in (*self.met, -1)}, []
         for k, states in zip(self.some, may):
             must |= {paths.ends[k][s] for s in states} if len(states) == 1 and states != {None} else set()
             if None not in states:
                 group[leader_of(group, paths.ends[k][0])] = leader_of(group, paths.ends[k][1])
         for k, states, places in zip(self.some, may, open_at):
-            costs = {s: paths.cost(k, s, of, self.arcs, places, times) for s in states}
-            need(None not in costs.values(), "a leaf has no bound")
+            costs = {}
             for s in states - {None}:
-                costs[s] -= 0 if paths.ends[k][s] in self.inside else self.price[paths.ends[k][s]]
+                tail, j = paths.ends[k][1 - s], paths.ends[k][s]
+                found = one_way.get((k, s)) or paths.cost(k, s, of, price[j], flow[k, s], self._near(k, s, about))
+                need(found, "a leaf has no bound")
+                w = paths.top[paths.buses[k][0 if s else -1]] if tail < 0 else high[tail]
+                costs[s] = found[0] - (0 if (k, s) in one_way and tail >= 0 else up(found[1] * w))
+                costs[s] -= 0 if j in self.inside else self.price[j]
+            if None in states:
+                costs[None] = min(paths.opened(k, at, of, theta if k in stubs else plain, stubs.get(k, (0, 0)), high)
+                                  for at in places)
             least = costs.get(None, min(costs.values()))
             total += least
             for s in states - {None}:
-                tail, head = (leader_of(group, paths.ends[k][end]) for end in (1 - s, s))
-                if tail != head:
-                    more.setdefault(head, []).append(costs[s] - least)
-        for j in {*self.met} - {*self.inside} - must:
-            more.setdefault(leader_of(group, j), []).append(0)
-        fed = leader_of(group, -1)
-        for j in {leader_of(group, j) for j in self.met} - {fed}:
-            if j not in more:
-                return ONE << BITS
-            total += min(more[j])
+                more.append([costs[s] - least, paths.ends[k][1 - s], paths.ends[k][s]])
+        more += [[-up(price[j] * high[j]), -1, j] for j in {*self.met} - {*self.inside} - must]
+        entered = self._entered(more, group)
+        return ONE << BITS if entered is None else total + entered
+
+    def _entered(self, arcs, group):
+        """The least sum of arcs that enter each group once, without a cycle; None where there are none. What the cheapest
+        arc costs is taken off all that enter, and a cycle becomes one group (Edmonds 1967)."""
+        total, entry, fed = 0, {}, leader_of(group, -1)
+        for j in self.met:
+            g = leader_of(group, j)
+            while g != fed and g not in entry:
+                into = [arc for arc in arcs if leader_of(group, arc[2]) == g != leader_of(group, arc[1])]
+                if not into:
+                    return None
+                paid, entry[g], _ = min(into)
+                total += paid
+                for arc in into:
+                    arc[0] -= paid
+                ring, other = [], leader_of(group, entry[g])
+                while other not in (fed, g) and other in entry:
+                    ring.append(other)
+                    other = leader_of(group, entry[other])
+                if other == g:
+                    del entry[g]
+                    for one in ring:
+                        group[one] = g
         return total
 
 # 9. Regions ----------------------------------------------------------------------------------------------------------

@@ -85,7 +85,6 @@ class PathWork(Table):
             in these. u_p, u_q, v_p, v_q: (B) what is drawn so at the highest voltages of the node.
         end_p, end_q: (2K) least power that arrives where the path is closed, forth (2k) and back (2k + 1).
         known_p, known_q: (2K) least of these that are known beforehand, of parts; else 0.
-        firm, inner_q: (2K, 8), (K) in a certificate, `send` at the highest voltages, and reactive load within a path.
         known_w, first_w: (J) upper bounds of the squared voltages of junctions that the cutoff implies at the node and
             below, and at all nodes.
         send: (2K, 8) power sent then, as coefficients: p = f + s0 + s1 (f² + g²) + s2 f + s3 g with f, g the power that
@@ -146,8 +145,6 @@ class PathWork(Table):
     known_w: Floats
     first_w: Floats
     send: Floats
-    firm: Floats
-    inner_q: Floats
     about_p: Floats
     about_q: Floats
     first_about_p: Floats
@@ -225,7 +222,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
         name: np.zeros(j + 1) for name in ("y", "mu", "first_y", "first_mu", "y_best", "mu_best", "kept_y", "kept_mu")
     }
     arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
-    arrays |= {name: np.zeros(k) for name in ("inner", "inner_q", "open_cost", "middle", "apart", "sure")}
+    arrays |= {name: np.zeros(k) for name in ("inner", "open_cost", "middle", "apart", "sure")}
     by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "toll", "flow_p", "flow_q", "key", "late")
     arrays |= {name: np.zeros(j + 1) for name in ("kappa", "w_tail")}
     arrays |= {name: np.zeros(b) for name in ("chain_y", "chain_mu", "chain_nu")}
@@ -239,7 +236,6 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {"power_about": np.zeros((b, 6)), "chain_about": np.zeros((b, 3)), "sent_about": np.zeros(6)}
     arrays |= {
         "send": np.zeros((2 * k, 8)),
-        "firm": np.zeros((2 * k, 8)),
         "stub": np.zeros((b, 8)),
         "share": np.zeros((k, 3)),
         "forced": np.zeros((k, 3)),

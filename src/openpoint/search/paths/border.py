@@ -87,14 +87,8 @@ class Part:
         model, paths, work, status: of the small grid, whose last paths stand for what feeds the border from outside.
     """
 
-    def __init__(
-        self, model: Model, paths: Paths, work: PathWork, status: States, some: Ints, *, firm: bool = False
-    ) -> None:
-        """`work`: of the node, after `openpoint.search.paths.entries.prepared`.
-
-        `firm`: with the powers of a certificate at all nodes.
-        """
-        self.firm = firm
+    def __init__(self, model: Model, paths: Paths, work: PathWork, status: States, some: Ints) -> None:
+        """`work`: of the node, after `openpoint.search.paths.entries.prepared`."""
         root, count = paths.junctions, len(some)
         within = np.bincount(np.append(paths.u[some], paths.v[some]), minlength=root + 1)
         around = np.bincount(np.append(paths.u, paths.v), minlength=root + 1)
@@ -164,10 +158,6 @@ class Part:
         own.known_p[: 2 * count], own.known_q[: 2 * count] = work.end_p[self.arcs], work.end_q[self.arcs]
         own.about_p[: 2 * count], own.about_q[: 2 * count] = work.flow_p[self.arcs], work.flow_q[self.arcs]
         own.mask[:count], own.mask[count:] = work.mask[some], OPEN | FORTH
-        if self.firm:
-            for name in ("end_p", "end_q", "drop", "arrive"):
-                getattr(own, name)[: 2 * count] = getattr(work, name)[self.arcs]
-            own.firm[: 2 * count], own.inner_q[:count] = work.send[self.arcs], work.inner_q[some]
 
     def least(self, y: Floats, mu: Floats, toll: Floats, huge: float, ahead: float, nodes: int) -> float:
         """Lower bound of the least A, with the loads at the border; inf where the part has no state.
@@ -185,7 +175,7 @@ class Part:
         own.toll[: len(self.arcs)] = toll[self.arcs]
         if self.nodes is None or len(self.nodes.bound) != nodes:
             self.nodes = part_nodes(self.paths, own, nodes)
-        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, ahead, self.firm)
+        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, ahead)
         self.begin = self.nodes.y[0, :inner].copy(), self.nodes.mu[0, :inner].copy()
         own.mask[:] = mask
         return found
@@ -281,16 +271,11 @@ class Border:
         node: Node,
         some: list[Ints],
         begin: Prices | None = None,
-        *,
-        firm: bool = False,
     ) -> None:
-        """`some`: paths of each part, all but those between sources. `begin`: prices, those of the node by default.
-
-        `firm`: as for `openpoint.search.paths.border.Part`.
-        """
+        """`some`: paths of each part, all but those between sources. `begin`: prices, those of the node by default."""
         of, size = node.of, paths.junctions
         self.paths, self.node, self.best = paths, node, -np.inf
-        self.parts = [Part(model, paths, of, node.status, part, firm=firm) for part in some]
+        self.parts = [Part(model, paths, of, node.status, part) for part in some]
         self.at = np.zeros(size + 1, dtype=bool)
         for part in self.parts:
             self.at[part.met[part.inner : -1]] = True

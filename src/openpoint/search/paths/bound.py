@@ -478,7 +478,8 @@ def costs(model: Model, paths: Paths, work: PathWork, status: Any, huge: float) 
         work.place[k] = -1
         if paths.start[k] == paths.start[k + 1]:  # it stands for what feeds its end v from outside of a part
             work.open_cost[k] = 0.0
-            work.cost[2 * k] = 0.0 if work.mask[k] & FORTH != 0 else np.inf
+            fed = -work.kappa[v] * work.top[paths.v_bus[k]] if work.kappa[v] > 0.0 else 0.0
+            work.cost[2 * k] = fed if work.mask[k] & FORTH != 0 else np.inf
             continue
         work.open_cost[k] = huge
         if work.mask[k] & OPEN != 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from openpoint.arrays import States
 from openpoint.compiled.jit import lean
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
@@ -12,6 +13,9 @@ from openpoint.search.paths import ascent, bound, search, sweeps
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 from openpoint.search.paths.ascent import DONE
 from openpoint.search.paths.ascent import LEAF as AT_LEAF
+
+FAR = 1e9
+"""More than any loss: steps aim at the goal."""
 
 
 @lean
@@ -35,12 +39,6 @@ def prepared(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool
 def restricted(paths: Paths, of_paths: PathWork, work: Work) -> bool:
     """Restrict the states of paths by those of branches; False where a path has none."""
     return sweeps.from_branches(paths, of_paths, work.status)
-
-
-@lean
-def scaled(paths: Paths, of_paths: PathWork) -> None:
-    """`openpoint.search.paths.sweeps.scaled`."""
-    sweeps.scaled(paths, of_paths)
 
 
 @lean
@@ -118,3 +116,28 @@ def explore(
         push(model, work, pool, counts, max(counts.bound[0], work.value[chosen]))
         work.status[chosen] = CLOSED
     return PAUSED
+
+
+@lean
+def part_node(
+    model: Model, paths: Paths, work: PathWork, status: States, huge: float, goal: float, most: int, forced: bool
+) -> float:
+    """The bound of a node of a part, inf where it has no state, by at most so many evaluations, twice.
+
+    First about the flows that are given, then about those found. Where it is `forced`, writes the bounds with each path
+    in each state, too.
+    """
+    if not sweeps.one_feeder(paths, work):
+        return np.inf
+    sweeps.sums(model, paths, work, status)
+    bound.order_decided(model, paths, work)
+    best = ascent.ascend(model, paths, work, status, huge, goal, most, FAR)
+    if -np.inf < best < goal:
+        bound.path_bound(model, paths, work, status, huge)  # the flows at the best multipliers
+        sweeps.about_flows(model, paths, work)
+        bound.order_decided(model, paths, work)
+        ascent.ascend(model, paths, work, status, huge, goal, most, FAR)
+    best = bound.path_bound(model, paths, work, status, huge)
+    if forced and -np.inf < best < np.inf:
+        ascent.force(paths, work, best)
+    return best

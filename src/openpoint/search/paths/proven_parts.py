@@ -19,12 +19,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Indices, Ints, States
-from openpoint.compiled.jit import lean
+from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.network import Network
 from openpoint.search.certificate import Certificate, Line
 from openpoint.search.kernel.arrays import Model, Work, work_for
@@ -43,30 +41,18 @@ from openpoint.search.paths.arrays import (
     path_work_for,
     paths_of,
 )
-from openpoint.search.paths.border import STEPS, Border, Part, node_of
-from openpoint.search.paths.border import Prices as BorderPrices
+from openpoint.search.paths.border import INNER, STEPS, Border, Part, node_of
 from openpoint.search.paths.explorer import LEAST
-from openpoint.search.paths.search import NO_STATE, PartNodes
+from openpoint.search.paths.proof_tree import BITS as TREE_BITS
+from openpoint.search.paths.proof_tree import ProofTree
 from openpoint.verify import path_parts as checker
 from openpoint.verify import paths as path_checker
 from openpoint.verify.data import read
 from openpoint.verify.graph import CLOSED as IS_CLOSED
 from openpoint.verify.graph import FREE, Graph
 from openpoint.verify.graph import OPEN as IS_OPEN
-from openpoint.verify.part_node import (
-    NEW,
-    SAME,
-    ZERO,
-    PartTree,
-    PathRoom,
-    PathTable,
-    divided,
-    imply,
-    leaf,
-    places,
-    take,
-)
-from openpoint.verify.paths import ONE, PathNodes, Swept, nodes_of
+from openpoint.verify.part_node import SAME
+from openpoint.verify.paths import ONE, PathNodes, nodes_of
 from openpoint.verify.schema import CertificateError
 
 _LOG = logging.getLogger(__name__)
@@ -97,11 +83,6 @@ class CheckedPaths:
     junction: Ints
     swept: path_checker.Swept
 
-    @property
-    def arcs(self) -> Ints:
-        """(2K) arcs of the search at each of the checker."""
-        return (2 * self.path[:, None] + np.where(self.flipped[:, None], [1, 0], [0, 1])).reshape(-1)
-
     def paths_of(self, some: Ints) -> list[int]:
         """Numbers that paths of the search have in the checker."""
         number = np.empty(len(self.path), dtype=np.int64)
@@ -119,27 +100,6 @@ class CheckedPaths:
         whole = np.full(self.branches, IS_OPEN, dtype=np.int8)
         whole[self.branch] = status
         return whole
-
-    def fill(self, paths: Paths, of: PathWork, table: PathTable) -> None:
-        """Take over what a table of the checker has of the paths."""
-        one = 2.0**table.d
-        bus = paths.bus[self.junction]
-        of.load_p[bus], of.load_q[bus] = table.load_p / one, table.load_q / one
-        of.nominal[:] = of.load_p
-        if paths.junctions:
-            of.nominal[bus[0]] -= table.fixed / one
-        of.highest[:] = 1.0
-        for name, to in (("f", of.end_p), ("g", of.end_q), ("s", of.firm), ("fall", of.drop)):
-            to[self.arcs] = getattr(table, name) / one
-        of.inner[self.path], of.inner_q[self.path] = table.load.T / one
-        for k, own in enumerate(self.path.tolist()):
-            here = np.arange(table.start[k], table.start[k + 1])
-            at = np.arange(paths.start[own], paths.start[own + 1])
-            drawn = table.drawn[here].reshape(-1, 2, 2, 2) / one
-            drawn = drawn[:, :, ::-1] if self.flipped[k] else drawn
-            if self.branch[paths.branch[at[0]]] != table.branch[here[0]]:
-                at = at[::-1]
-            of.stub[at] = drawn.reshape(-1, 8)
 
 
 def checked_paths(
@@ -164,7 +124,7 @@ def checked_paths(
         status[locked] = state
     try:
         swept = path_checker.swept(data, graph, squares, status.tolist())
-        nodes = nodes_of(swept, np.zeros((2 * len(swept.paths), 2), dtype=np.int64))
+        nodes = nodes_of(swept)
     except OverflowError:
         _LOG.info("no bound by paths in the certificate: the loads are too large for the numbers of the checker")
         return None
@@ -229,65 +189,11 @@ def prices_of(paths: Paths, work: PathWork) -> Prices:
     return Prices(work.y.copy(), work.mu.copy(), sets)
 
 
-def preorder(nodes: PartNodes, start: Indices, flipped: Bools, reverse: Bools) -> tuple[Ints, Ints]:
-    """The tree in the order of `openpoint.verify.part_node`, and the rows of its leaves.
-
-    Args:
-        start: (K + 1) first position of each path. flipped: (K) whether the checker has power forth the other way.
-        reverse: (K) and the positions of the path.
-    """
-    own = len(flipped)
-    tree, leaves, todo = list[int](), list[int](), [0]
-    while todo:
-        row = todo.pop()
-        if nodes.split[row] == NO_STATE:
-            continue
-        below, k = int(nodes.below[row]), int(nodes.split[row])
-        if below < 0:
-            tree.append(NEW)
-            leaves.append(row)
-            continue
-        if nodes.at[row] >= 0:
-            at = int(nodes.at[row])
-            tree.append(own + (int(start[k]) + int(start[k + 1]) - 2 - at if reverse[k] else at))
-            todo += [below, below + 1] if reverse[k] else [below + 1, below]
-            continue
-        tree.append(k)
-        states = [bit for bit in (OPEN, FORTH, BACK) if nodes.mask[row, k] & bit]
-        order = (OPEN, BACK, FORTH) if flipped[k] else (OPEN, FORTH, BACK)
-        todo += [below + states.index(bit) for bit in reversed(order) if bit in states]
-    return np.array(tree, dtype=np.int64), np.array(leaves, dtype=np.int64)
-
-
-@lean
-def share(table: PathTable, room: PathRoom, tree: PartTree, status: Any, mask: Any, goal: int) -> None:
-    """Let leaves have the multipliers of the leaf before where these reach a goal, and so have none of their own.
-
-    As `openpoint.verify.part_node.least_of_tree`, for a tree that covers its part.
-    """
-    top, at, value = 1, 0, 0
-    while top > 0:
-        top -= 1
-        take(tree, mask, top)
-        if not (places(table, tree, status, mask) and imply(table, tree, mask)):
-            continue
-        what = ZERO + tree.nodes[at]
-        at += 1
-        if what >= 0:
-            top = divided(table, tree, mask, what, top)
-            continue
-        if leaf(table, room, tree, status, mask) >= goal:
-            tree.nodes[at - 1] = SAME
-        else:
-            for j in range(tree.inner):
-                room.y[j] = tree.values[value, j] << tree.shift
-                room.mu[j] = tree.values[value, tree.inner + j] << tree.shift
-        value += 1
-
-
-ROUNDS = ((1, 96, 1000, 0.1), (16, 96, 6000, 0.02))
-"""Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
-first level is for the prices at the border (`openpoint.search.paths.border`)."""
+MOST, NODES, AHEAD = 160, 1000, 0.05
+"""Paths of a part and nodes in its search, at most, and how far ahead the first level is for the prices at the border
+(`openpoint.search.paths.border`)."""
+FEWEST = 8
+"""Nodes of the search of a part that is the only one, whose tree does the same."""
 FEW = 500
 """Nodes of a search after which this is done where there are fewer than `explorer.LEAST` paths."""
 BEYOND = 1e-6
@@ -296,39 +202,13 @@ FAR = 0.02
 """Distance to the cutoff, as a share of it, that is taken for the gap where it is nearer."""
 TURNS = 3
 """Times that closed paths are bounded about the flows found last."""
-FLOW_BITS = 30
-"""Binary digits of these flows."""
-LEAF_BITS = 12, 16, 20, BITS
-"""Binary digits of the multipliers of leaves: the first with which little is lost."""
-BETTER = 0.05
-"""Share of the gap by which bounds have to rise until there is another proof."""
-LOST = 1e-4
-"""How much is little in all parts together, as a share of the gap."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """The first node at its best multipliers: its arrays, the checker's bound about flows, and these."""
-
-    of: PathWork
-    work: Work
-    about: PathNodes
-    flows: Ints
-
-
-@dataclass(frozen=True)
-class Proof:
-    """A bound of the first node, and the lines that show it."""
-
-    bound: float
-    lines: list[Line]
 
 
 class ProvenParts:
     """The first node of a search, to be proven by parts.
 
     Attributes:
-        done: how many rounds were. proof: the best so far. ended: whether it ended the search.
+        bound: what is proven so far. ended: whether it ended the search. nodes: how many the trees had so far.
     """
 
     def __init__(self, model: Model, checked: CheckedPaths, status: States, certificate: Certificate | None) -> None:
@@ -337,26 +217,21 @@ class ProvenParts:
         self.status, self.mask = status.copy(), path_work_for(self.paths, len(model.p)).mask.copy()
         # What a path costs open that cannot be so.
         self.huge = sum(checked.swept.p) / ONE
-        self.least = 0 if len(self.paths.u) >= LEAST else FEW
-        self.done = 0
-        self.proof = Proof(-np.inf, [])
-        self.ended = False
-        self._prices: BorderPrices | None = None
+        self.pace = 1.0 if len(self.paths.u) >= LEAST else FEW
+        self.bound, self.ended, self.nodes = -np.inf, False, 0
+        self._trees = list[ProofTree]()
+        self._lines, self._rest = list[Line](), 0.0
+        self._cutoff = np.inf
         self._round: Iterator[bool] | None = None
 
-    @property
-    def pace(self) -> float:
-        """Nodes of the search after which `step` is due next."""
-        return max(ROUNDS[self.done][0], self.least) if self.done < len(ROUNDS) else np.inf
-
     def step(self, work: Work, counts: Counts) -> int | None:
-        """End the search where there is a proof, or search one part of the round that is due; None where neither is.
+        """End the search where there is a proof, or search on in the parts; None where neither is.
 
         Args:
             work: with multipliers to begin with.
         """
-        cutoff = float(counts.cutoff[0])
-        if self.proof.bound >= cutoff:
+        self._cutoff = float(counts.cutoff[0])
+        if self.bound >= self._cutoff:
             self._end(counts)
             return EXHAUSTED
         if counts.nodes[0] < self.pace:
@@ -364,164 +239,126 @@ class ProvenParts:
         if self._round is None:
             at = self.paths.bus
             y, mu = (np.nan_to_num(np.append(np.maximum(part[at], 0.0), 0.0)) for part in (work.y, work.mu))
-            self._round = self._bounds(y, mu, cutoff)
+            self._round = self._proven(y, mu)
         if not next(self._round, False):
-            self._round = None
-            self.done += 1
+            self.pace = np.inf
         return PAUSED
 
     def _end(self, counts: Counts) -> None:
         """Leave no node: the lines are to be those of the proof."""
         counts.size[0] = counts.stack[0] = counts.active[0] = 0
-        counts.floor[0] = self.proof.bound
+        counts.floor[0] = self.bound
         self.ended = True
 
     def write(self) -> bool:
         """Write the lines of the proof in the place of all others; whether there is one."""
-        found = bool(self.proof.lines)
-        if found and self.certificate is not None:
+        if self._trees and self.certificate is not None:
+            lines = [line_of(tree.own, *tree.written()) for tree in self._trees]
+            self.bound = self._rest + sum(line[2] for line in lines)
             self.certificate.begin_anew()
-            for line in self.proof.lines:
+            for line in [*self._lines[:1], *lines, *self._lines[1:]]:
                 self.certificate.write(line)
-        return found
+        return bool(self._trees)
 
-    def _bounds(self, y: Floats, mu: Floats, cutoff: float) -> Iterator[bool]:
-        """Better and better prices at the border of parts, first those held, and proofs with some of them."""
-        _, most, nodes, ahead = ROUNDS[self.done]
-        found = self._about_flows(y, mu, cutoff)
+    def _proven(self, y: Floats, mu: Floats) -> Iterator[bool]:
+        """Prices at the border of parts, if there are several, and then the tree of each part."""
+        cutoff = self._cutoff
+        found = self._first_node(y, mu, cutoff)
         if found is None:
             return
-        of = found.of
-        begun = entries.path_bound(self.model, self.paths, of, found.work, self.huge)
+        of, work = found
+        begun = entries.path_bound(self.model, self.paths, of, work, self.huge)
         if not np.isfinite(begun):
             return
         lost = self.paths.r * np.maximum(of.flow_p[0::2], of.flow_p[1::2]) ** 2
-        parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), most)
+        parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), MOST)
         if not parts:  # all paths are between sources: the first node has nothing that parts could add
             return
-        node = node_of(self.paths, of, found.work.status, begun)
-        border = Border(self.model, self.paths, node, parts, self._prices, firm=True)
-        held, gap, goal = prices_of(self.paths, of), max(cutoff - begun, FAR * cutoff), cutoff * (1.0 + BEYOND)
-        due = -np.inf
-        for value in border.rounds(begun + gap, ahead, nodes, self.huge):
+        border = Border(self.model, self.paths, node_of(self.paths, of, work.status, begun), parts)
+        held, gap = prices_of(self.paths, of), max(cutoff - begun, FAR * cutoff)
+        if len(parts) > 1:
+            for _ in border.rounds(begun + gap, AHEAD, NODES, self.huge):
+                yield True
+        if not self._planted(border, held.moved(border.prices.y, border.prices.mu, border.prices.z), (of, work.status)):
+            return
+        words = "%d parts of the paths begin at %.5g %% of the cutoff at the first node, where there were %.5g %%"
+        _LOG.info(words, len(parts), 100.0 * self.bound / cutoff, 100.0 * begun / cutoff)
+        while True:
+            more = self._cutoff * (1.0 + BEYOND) - self._rest - sum(tree.goal for tree in self._trees)
+            if len(self._trees) == 1:
+                self._trees[0].goal += more
+            tree = max(self._trees, key=lambda one: one.goal - one.bound)
+            if not tree.step():
+                return
+            self.nodes += 1
+            self.bound = self._rest + sum(one.bound for one in self._trees)
             yield True
-            if -np.inf < value == border.best >= due:
-                yield from self._written(found, border, held, gap)
-                if value >= goal:
-                    break
-                due = min(goal, value + BETTER * (begun + gap - value))
-        self._prices = border.prices
-        words = "%d parts of the paths prove %.5g %% of the cutoff at the first node, where there were %.5g %%"
-        _LOG.info(words, len(parts), 100.0 * self.proof.bound / cutoff, 100.0 * begun / cutoff)
 
-    def _written(self, found: Found, border: Border, held: Prices, gap: float) -> Iterator[bool]:
-        """A proof by the trees of the last search of each part, kept if it is the best one."""
-        checked = self.checked
-        prices = held.moved(border.prices.y, border.prices.mu, border.prices.z)
+    def _planted(self, border: Border, prices: Prices, node: tuple[PathWork, States]) -> bool:
+        """Begin the trees of the parts, at such prices; whether the numbers suffice."""
+        checked, (of, status) = self.checked, node
         z = np.zeros(self.paths.junctions + 1, dtype=np.int64)
         for price, some in prices.sets:
             if len(some) == 1:
                 z[some[0]] += price
         for bit, ends in ((FORTH, self.paths.v), (BACK, self.paths.u)):  # what such a path costs open is in no price
-            z[ends[(found.of.mask & (bit | OPEN)) == bit]] += round(np.ldexp(self.huge, checker.DIGITS))
-        z = z[checked.junction]
+            z[ends[(of.mask & (bit | OPEN)) == bit]] += round(np.ldexp(self.huge, checker.DIGITS))
         y, mu = (np.rint(np.ldexp(part[checked.junction], BITS)).astype(np.int64) for part in (prices.y, prices.mu))
         try:
-            priced = checker.Priced(found.about, checked.of_checker(found.work.status), (y, mu, BITS), z)
+            priced = checker.Priced(checked.nodes, checked.of_checker(status), (y, mu, BITS), z[checked.junction])
         except CertificateError:
-            return
-        little = LOST * gap / max(1, len(border.parts))
-        lines, total = list[Line](), Fraction(0)
+            return False
+        one, toll = 2.0**checked.nodes.table.d, np.zeros(2 * len(self.paths.u))
         for part in border.parts:
-            line = _of_part(checked, part, priced.part(checked.paths_of(part.some)), little)
-            if line is None:
-                return
-            total += Fraction(line[2])
-            lines.append(line)
-            yield True
+            at_border = np.zeros(self.paths.junctions + 1, dtype=bool)
+            at_border[part.met[part.inner : -1]] = True
+            pays = np.where(at_border, np.ldexp(z.astype(float), -checker.DIGITS), 0.0)
+            toll[0::2], toll[1::2] = pays[self.paths.v], pays[self.paths.u]
+            least = part.least(prices.y, prices.mu, toll, self.huge, INNER, NODES if len(border.parts) > 1 else FEWEST)
+            own = priced.part(checked.paths_of(part.some))
+            goal = least - part.given(prices.y, prices.mu, slice(part.inner, None))
+            self._trees.append(ProofTree(part, own, *turned(checked, part, own), goal, self.huge))
+        count = len(self._trees)
         if priced.free.any():  # paths between sources, which no part has
-            line = _of_rest(priced.part(np.flatnonzero(priced.free).tolist()))
-            total += Fraction(line[2])
-            lines.append(line)
-        lines = [_first(len(lines), checked.swept, found.flows, (y, mu), z), *lines]
-        bound = float(np.nextafter(float(total + Fraction(priced.total, 1 << found.about.table.d)), -np.inf))
-        if bound > self.proof.bound:
-            self.proof = Proof(bound, lines)
+            rest = priced.part(np.flatnonzero(priced.free).tolist())
+            self._lines = [line_of(rest, np.array([SAME]), np.zeros((0, 2 * rest.inner), dtype=np.int64))]
+            count += 1
+        self._rest = priced.total / one + sum(line[2] for line in self._lines)
+        self._lines = [["parts", count, z[checked.junction].tolist(), BITS, y.tolist(), mu.tolist()], *self._lines]
+        self.bound = self._rest + sum(tree.bound for tree in self._trees)
+        return True
 
-    def _about_flows(self, y: Floats, mu: Floats, cutoff: float) -> Found | None:
-        """The arrays of the first node at its best multipliers, with closed paths bounded about their flows there."""
-        checked, swept = self.checked, self.checked.swept
+    def _first_node(self, y: Floats, mu: Floats, cutoff: float) -> tuple[PathWork, Work] | None:
+        """The arrays of the first node at its best multipliers; None where it has no state."""
         of, work = path_work_for(self.paths, len(self.model.p)), work_for(self.model)
-        checked.fill(self.paths, of, checked.nodes.table)
-        of.mask[:], work.status[:] = self.mask, self.status
+        work.status[:] = self.status
+        entries.begin(self.model, self.paths, of, work)
+        of.mask[:] = self.mask
         of.y[:], of.mu[:] = y, mu
-        if not entries.restricted(self.paths, of, work):
-            return None
-        entries.scaled(self.paths, of)
-        about, flows = checked.nodes, np.zeros((2 * len(self.paths.u), 2), dtype=np.int64)
-        for turn in range(TURNS):
-            if turn:
-                arcs = checked.arcs
-                flows = np.rint(np.ldexp(np.stack([of.flow_p[arcs], of.flow_q[arcs]], axis=1), FLOW_BITS)).astype(
-                    np.int64
-                )
-                try:
-                    about = nodes_of(swept, flows, FLOW_BITS)
-                except OverflowError:
-                    return None
-                checked.fill(self.paths, of, about.table)
-                entries.scaled(self.paths, of)
+        for _ in range(TURNS):
+            if not entries.prepared(self.model, self.paths, of, work):
+                return None
             entries.raised(self.model, self.paths, of, work, self.huge, cutoff, STEPS)
-        return Found(of, work, about, flows)
+            of.about_p[:], of.about_q[:] = of.flow_p, of.flow_q
+        return of, work
 
 
-def _first(count: int, swept: Swept, flows: Ints, held: tuple[Ints, Ints], z: Ints) -> Line:
-    """The line that divides the paths into so many parts."""
-    ordered = flows.reshape(-1, 2, 2)[checker.order_of(swept)].reshape(-1, 2).T
-    return ["parts", count, z.tolist(), FLOW_BITS, *ordered.tolist(), BITS, *(part.tolist() for part in held)]
-
-
-def _of_part(checked: CheckedPaths, part: Part, own: checker.Part, little: float) -> Line | None:
-    """The line of a part; None where the checker does not follow its tree."""
-    nodes, some = part.nodes, checked.paths_of(part.some)
-    assert nodes is not None
-    first = own.table.branch[own.table.start[: len(some)]]
-    begins = checked.branch[checked.branch_of(part.some)]
-    tree, rows = preorder(nodes, part.paths.start, checked.flipped[some], first != begins)
+def turned(checked: CheckedPaths, part: Part, own: checker.Part) -> tuple[Ints, tuple[Bools, Bools]]:
+    """Where the checker's inner junctions are in a part of the search, and which paths it has the other way."""
+    first = own.table.branch[own.table.start[: own.count]]
+    reverse = first != checked.branch[checked.branch_of(part.some)]
     place = {int(j): at for at, j in enumerate(part.met[: part.inner])}
     column = np.array([place[int(checked.junction[j])] for j in own.met[: own.inner]], dtype=np.int64)
-    y, mu = nodes.y[np.ix_(rows, column)], nodes.mu[np.ix_(rows, column)]
-    best, kept = None, None
-    for bits in reversed(LEAF_BITS):
-        values = np.ascontiguousarray(np.rint(np.ldexp(np.hstack([y, mu]), bits)).astype(np.int64))
-        least = own.least(tree, values, bits)
-        if best is None:
-            best = least
-        if best is None or least is None or least < best - little * 2.0**own.table.d:
-            break
-        kept = least, values, bits
-    if kept is None:
-        return None
-    least, values, bits = kept
-    shared = own.tree(tree.copy(), values, bits)
-    share(own.table, own.room(), shared, own.of.status, own.mask.copy(), least)
-    tree = shared.nodes
-    return _line(own, least, tree, bits, values[tree[tree < 0] == NEW])
+    return column, (checked.flipped[checked.paths_of(part.some)], reverse)
 
 
-def _of_rest(own: checker.Part) -> Line:
-    """The line of a part whose tree is one leaf."""
-    tree, none = np.array([SAME], dtype=np.int64), np.zeros((0, 2 * own.inner), dtype=np.int64)
-    least = own.least(tree, none, BITS)
+def line_of(own: checker.Part, tree: Ints, values: Ints) -> Line:
+    """The line of a part with such a tree and multipliers of it."""
+    least = own.least(tree, values, TREE_BITS)
     assert least is not None
-    return _line(own, least, tree, 0, none)
-
-
-def _line(own: checker.Part, least: int, tree: Ints, bits: int, leaves: Ints) -> Line:
-    """The line of a part with a least bound, times 2^d."""
     exact = Fraction(least - 1, 1 << own.table.d)  # another checker rounds otherwise
     bound = float(exact)
     if Fraction(bound) > exact:
         bound = float(np.nextafter(bound, -np.inf))
     whole = own.of.nodes.table
-    return ["part", whole.branch[whole.start[own.some]].tolist(), bound, tree.tolist(), bits, leaves.tolist()]
+    return ["part", whole.branch[whole.start[own.some]].tolist(), bound, tree.tolist(), TREE_BITS, values.tolist()]

@@ -53,8 +53,8 @@ from openpoint.search.paths.ascent import (
     idle,
     imply,
 )
-from openpoint.search.paths.bound import path_bound, residuals
-from openpoint.search.paths.sweeps import begin, may_open, one_feeder, scaled, sums
+from openpoint.search.paths.bound import order_decided, path_bound, residuals
+from openpoint.search.paths.sweeps import begin, may_open, one_feeder, sums
 
 FIRST, ANEW, NEXT, AGAIN = 100, 40, 12, 4
 """Evaluations of the path bound at most: at the first node, there where something was fixed, at others whose paths are
@@ -301,22 +301,19 @@ def add_node(
     huge: float,
     ahead: float,
     most: int,
-    firm: bool,
     goal: float,
 ) -> None:
     """Bound the current node, which lies in one of bound `least`, and keep it in a row, which has its places already.
 
     Its bound is inf where it has no state. `own`: the number of paths that may be divided, the first ones.
-    `firm`: with the powers of a certificate. `goal`: what reaches it is not divided.
+    `goal`: what reaches it is not divided.
     """
     nodes.bound[row] = np.inf
     nodes.split[row] = NO_STATE
     nodes.below[row] = -1
     if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
-        if firm:
-            scaled(paths, work)
-        else:
-            sums(model, paths, work, nodes.status)
+        sums(model, paths, work, nodes.status)
+        order_decided(model, paths, work)
         value = ascend(model, paths, work, nodes.status, huge, goal, most, ahead)
         nodes.bound[row] = max(least, value)
         if -np.inf < value < goal < np.inf:
@@ -367,7 +364,7 @@ def state_bound(
         work.mask[k] &= work.kept_state[k]
         if work.kept_state[k] == OPEN:
             nodes.low[row, k], nodes.high[row, k] = work.kept_place[k], work.kept_place[k]
-    add_node(model, paths, work, status, nodes, own, row, -np.inf, huge, ahead, FIRST_OF_PART, False, np.inf)
+    add_node(model, paths, work, status, nodes, own, row, -np.inf, huge, ahead, FIRST_OF_PART, np.inf)
     value: float = nodes.bound[row]
     return value if value > -np.inf else np.inf
 
@@ -380,6 +377,7 @@ def choose_state(
     load_node(work, nodes, row)
     if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
         sums(model, paths, work, nodes.status)
+        order_decided(model, paths, work)
         path_bound(model, paths, work, nodes.status, huge)
     copy_values(work.state, work.kept_state)
     copy_values(work.place, work.kept_place)
@@ -394,21 +392,19 @@ def search_part(
     nodes: PartNodes,
     huge: float,
     ahead: float,
-    firm: bool,
 ) -> float:
     """Lower bound of the least cost of a part, inf where it has no state.
 
     It ends where nothing is left to divide of the node of least bound, where none is left below the goal, or where the
     memory of nodes is full. The states and residuals of that node are left in `work`. `ahead`: see `ascend`.
-    `firm`: with the powers of a certificate.
     """
     own = 0
     while own < len(work.mask) and paths.start[own] < paths.start[own + 1]:
         own += 1
-    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, ahead, FIRST_OF_PART, firm, np.inf)
+    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, ahead, FIRST_OF_PART, np.inf)
     # The last two rows have the state whose bound is the goal, and another one.
     rows, due, room, of_goal, goal = 1, 1, len(nodes.bound) - 2, len(nodes.bound) - 1, np.inf
-    if not firm and nodes.state[0] != 0:
+    if nodes.state[0] != 0:
         copy_values(nodes.state, work.kept_state)
         copy_values(nodes.place, work.kept_place)
         goal = state_bound(model, paths, work, status, nodes, own, of_goal, huge, ahead)
@@ -417,7 +413,7 @@ def search_part(
         for row in range(rows):
             if nodes.bound[row] < nodes.bound[best]:
                 best = row
-        if not firm and rows >= due and nodes.bound[best] < goal:
+        if rows >= due and nodes.bound[best] < goal:
             due *= 2
             choose_state(model, paths, work, status, nodes, own, best, huge)
             other = 2 * room + 1 - of_goal
@@ -448,14 +444,12 @@ def search_part(
                     nodes.high[rows, k] = nodes.at[best]
                 else:
                     nodes.low[rows, k] = nodes.at[best] + 1
-                add_node(model, paths, work, status, nodes, own, rows, least, huge, ahead, NEXT_OF_PART, firm, goal)
+                add_node(model, paths, work, status, nodes, own, rows, least, huge, ahead, NEXT_OF_PART, goal)
                 rows += 1
     load_node(work, nodes, best)
     if least < np.inf and restrict_places(paths, work, status, nodes, own, best) and one_feeder(paths, work):
-        if firm:
-            scaled(paths, work)
-        else:
-            sums(model, paths, work, nodes.status)
+        sums(model, paths, work, nodes.status)
+        order_decided(model, paths, work)
         path_bound(model, paths, work, nodes.status, huge)
         residuals(paths, work)
         if nodes.split[best] < 0:

@@ -181,23 +181,6 @@ def draw_stubs(paths: Paths, work: PathWork) -> None:
 
 
 @inlined
-def scaled(paths: Paths, work: PathWork) -> None:
-    """Powers of paths as a certificate has them: those at the highest voltages, with losses as the node's are lower."""
-    for j in range(len(work.top)):
-        work.top[j] = work.highest[j]
-    highest_voltages(paths, work)
-    draw_stubs(paths, work)
-    for d in range(len(work.drop)):
-        k = d // 2
-        bus = paths.v_bus[k] if d % 2 else paths.u_bus[k]
-        more = work.highest[bus] / work.top[bus] - 1.0
-        for c in range(8):
-            work.send[d, c] = work.firm[d, c] * (1.0 + more)
-        work.send[d, 0] -= more * work.inner[k]
-        work.send[d, 4] -= more * work.inner_q[k]
-
-
-@inlined
 def closed(model: Model, paths: Paths, work: PathWork, k: int, forth: bool) -> None:
     """Coefficients of the power sent into a closed path, and its least drop of voltage, at the least flow."""
     begin, end = paths.start[k], paths.start[k + 1]
