@@ -18,63 +18,14 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.verify import CertificateError
-from openpoint.verify.paths import ONE, Swept, obstacles
+from openpoint.verify.paths import obstacles
 from tests.builders.certificates import Content, content, rewritten, verify_network
 from tests.builders.path_grids import data_of
-from tests.builders.random_parts import TOLERANCE, faults_of_checked_parts, swept_of
+from tests.builders.random_parts import TOLERANCE, faults_of_checked_parts
 from tests.powerflow.small_networks import Branch, make_network
 from tests.search.random_grids import random_grid, random_meshes
 
 KINDS = [(), ("locks",), ("stiff",), ("low", "locks")]
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_a_closed_path_sends_no_less_than_its_bound_about_any_flow(seed: int) -> None:
-    """Beside the fixed point of its balances and voltages, in floating point, with the sender as high as it can be."""
-    rng = np.random.default_rng([seed, 71])
-    network = random_grid(rng, KINDS[seed % len(KINDS)])
-    if obstacles(data_of(network)):
-        return
-    swept = swept_of(network)
-    for k, end in swept.arcs:
-        path = swept.paths[k]
-        buses, branches = (path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])
-        least = np.array([load[buses[-1]] for load in swept.load]) / ONE
-        for _ in range(6):
-            size = float(rng.choice([0.0, 0.01, 0.1, 1.0]))
-            about = least + size * rng.random(2)
-            found = swept.closed(k, end, *(int(v * ONE) for v in about))
-            s = [value / ONE for value in found.s]
-            for _ in range(4):
-                f, g = least + size * float(rng.choice([0.0, 0.5, 2.0])) * rng.random(2)
-                bound = f + s[0] + s[1] * (f * f + g * g) + s[2] * f + s[3] * g
-                bound_q = g + s[4] + s[5] * (f * f + g * g) + s[6] * f + s[7] * g
-                if (sent := _sent(swept, buses, branches, f, g)) is not None:
-                    assert bound <= sent[0] + 1e-12
-                    assert bound_q <= sent[1] + 1e-12
-
-
-def _sent(swept: Swept, buses: list[int], branches: list[int], f: float, g: float) -> tuple[float, float] | None:
-    """What a chain sends, by sweeps; None where it has no voltages."""
-    top = swept.top[buses[0]] / ONE
-    w, p, q = [top] * len(branches), 0.0, 0.0
-    for _ in range(200):
-        p, q, here = f, g, []
-        for at in range(len(branches) - 1, -1, -1):
-            if at < len(branches) - 1:
-                p, q = (a + load[buses[at + 1]] / ONE for a, load in zip((p, q), swept.load, strict=True))
-            here.append((p, q))
-            l = (p * p + q * q) / w[at]
-            p, q = p + swept.r[branches[at]] / ONE * l, q + swept.x[branches[at]] / ONE * l
-        near = top
-        for at, (e, (a, b)) in enumerate(zip(branches, here[::-1], strict=True)):
-            r, x = swept.r[e] / ONE, swept.x[e] / ONE
-            half = near / 2 - r * a - x * b
-            rest = half * half - (r * r + x * x) * (a * a + b * b)
-            if half <= 0 or rest <= 0:
-                return None
-            near = w[at] = half + np.sqrt(rest)
-    return p, q
 
 
 @pytest.mark.parametrize("first", range(0, 30, 10))
@@ -111,7 +62,7 @@ class Written:
 def always_by_parts(patch: pytest.MonkeyPatch, most: int) -> None:
     """Every search for a certificate tries parts of so many paths, on small grids, too."""
     patch.setattr("openpoint.search.paths.proven_parts.FEW", 0)
-    patch.setattr("openpoint.search.paths.proven_parts.ROUNDS", ((0, most, 200, 0.1), (0, most + 2, 200, 0.05)))
+    patch.setattr("openpoint.search.paths.proven_parts.MOST", most)
 
 
 @pytest.fixture(scope="module")
@@ -168,14 +119,14 @@ def tampered(rng: np.random.Generator, file: Content) -> Content:
     head, lines = dict(file[0]), copy.deepcopy(file[1])
     first, parts = lines[0], lines[1:]
     part = parts[int(rng.integers(len(parts)))]
-    way = int(rng.integers(1, 8))
+    way = int(rng.integers(1, 7))
     if way == 1:  # a path in two parts
         part[1].append(parts[int(rng.integers(len(parts)))][1][0])
     elif way == 2 and len(part[3]) > 1:  # a leaf left out
         leaves = [at for at, what in enumerate(part[3]) if what < 0]
         at = leaves[int(rng.integers(len(leaves)))]
-        if part[3][at] == -1:
-            del part[5][part[3][:at].count(-1)]
+        if part[3][at] != -2:
+            del part[5][sum(what in (-1, -3) for what in part[3][:at])]
         del part[3][at]
     elif way == 3:  # a higher bound of a part
         part[2] += float(rng.choice([1e-6, 1e-3, 0.1])) * head["bound"]
@@ -184,10 +135,8 @@ def tampered(rng: np.random.Generator, file: Content) -> Content:
         part[2] += 1e-3 * head["bound"]
     elif way == 5:  # other multipliers at the border
         first[-2] = [int(1.3 * y) + 1 for y in first[-2]]
-    elif way == 6:  # other prices of junctions
+    else:  # other prices of junctions
         first[2] = [int(1.3 * z) + (1 << 30) for z in first[2]]
-    else:  # other flows
-        first[4] = [3 * f + (1 << 26) for f in first[4]]
     if way > 3 and rng.random() < 0.5:  # less is claimed, which may hold with what was changed
         slack = float(rng.choice([0.01, 0.1, 0.5])) * head["bound"]
         head["bound"] -= slack
@@ -290,7 +239,7 @@ def test_parts_of_a_grid_with_generation_are_refused_by_name(tmp_path: Path) -> 
     network = replace(network, s_power=np.where(np.arange(33) == 20, -0.01, network.s_power))
     search_topologies(network, gap=0.5, certificate=path)
     head, _ = content(path, network)
-    line = ["parts", 1, [], 0, [], [], 0, [], []]
+    line = ["parts", 1, [], 0, [], []]
     with pytest.raises(CertificateError, match="does not hold for a grid with generation"):
         verify_network(network, rewritten(path, head, [line]))
 

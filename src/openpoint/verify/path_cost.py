@@ -226,18 +226,34 @@ def least_open(
 
 
 @inlined
-def price_stubs(table: PathTable, room: PathRoom, status: States, k: int, begin: int, end: int) -> None:
-    """Prices of the voltages at both ends of a path that is open, by what its stubs lose where it costs least."""
-    room.stub[2 * k] = LIMIT  # so that all that a stub loses is counted
-    room.stub[2 * k + 1] = LIMIT
-    _, at = least_open(table, room, status, k, begin, end, True)
+def put_prices(table: PathTable, room: PathRoom, k: int, at: int) -> int:
+    """Price the voltages at both ends of a path by what is lost in its stubs if it is open at a position; -1: nothing.
+
+    Returns what these prices are worth about the voltages there.
+    """
+    worth, d = ZERO, table.d
     for side in range(2):
-        j, d = table.v[k] if side else table.u[k], table.d
-        paid = ZERO
+        j, paid = table.v[k] if side else table.u[k], ZERO
         if at >= 0 and j < len(table.load_p):
             paid += up(up(room.theta[j], room.theta[j], d), of_end(table, room, k, at, side), d)
         room.stub[2 * k + side] = paid
-        room.price[j] += paid
+        worth += int(float(paid) * room.about[j])
+    return int(worth)
+
+
+@inlined
+def price_stubs(table: PathTable, room: PathRoom, status: States, k: int, begin: int, end: int) -> None:
+    """Prices of the voltages at both ends of a path that is open, of those tried which make it cost most."""
+    best, most, broken = -1, -NEVER, broken_at(table, status, k)
+    for at in range(begin - 1, end):
+        if at < begin or may_be_open(table, status, k, at, broken):
+            worth = put_prices(table, room, k, at if at >= begin else -1)
+            least, _ = least_open(table, room, status, k, begin, end, True)
+            if least - worth > most:
+                most, best = least - worth, at if at >= begin else -1
+    put_prices(table, room, k, best)
+    room.price[table.u[k]] += room.stub[2 * k]
+    room.price[table.v[k]] += room.stub[2 * k + 1]
 
 
 @inlined

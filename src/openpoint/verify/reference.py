@@ -1023,35 +1023,57 @@ class Parts:
         beside = {j for k, ends in enumerate(paths.ends) if k not in set(some) for j in ends}
         self.met, self.inside = sorted(met), sorted(met - beside)
         bound, places = fixed(bound, -1), [(at, q) for at, k in enumerate(some) for q in range(len(paths.branches[k]))]
-        nodes = [whole(what, -2, len(some) + len(places)) for what in listed(nodes)]
-        rows = multipliers(listed(rows, nodes.count(-1)), 2 * len(self.inside), bits, 0, 4 * ONE)
-        leaves, of, nodes, states = iter(rows), dict(self.of), iter(nodes), [self._states(k) for k in some]
-        stack = [([may for _, may in states], [(0, len(paths.branches[k]) - 1) for k in some])]
+        alone = len(some) + len(places)
+        nodes = [whole(what, -3, alone + 3 * len(some) + 2 * len(places)) for what in listed(nodes)]
+        rows = multipliers(listed(rows, nodes.count(-1) + nodes.count(-3)), 2 * len(self.inside), bits, 0, 4 * ONE)
+        rows, of, nodes, self.states = iter(rows), dict(self.of), iter(nodes), [self._states(k) for k in some]
+        stack = [([may for _, may in self.states], [(0, len(paths.branches[k]) - 1) for k in some])]
         while stack:
-            may, ends = stack.pop()
-            open_at = [[at for at in every if low <= at <= high] for (every, _), (low, high) in zip(states, ends)]
-            may = self._implied([states if left else states - {None} for states, left in zip(may, open_at)])
-            if may is None:
-                continue
-            what = next(nodes, None)
-            need(what is not None, "a node of a part has no line")
-            if what >= len(some):
-                path, at = places[what - len(some)]
-                low, high = ends[path]
-                need(low <= at < high, "a node of a part is not divided")
-                stack += [(may, [side if k == path else same for k, same in enumerate(ends)])
-                          for side in ((at + 1, high), (low, at))]
-            elif what >= 0:
-                need(len(may[what]) > 1, "a node of a part is not divided")
-                stack += [([{s} if k == what else states for k, states in enumerate(may)], ends)
-                          for s in (0, 1, None) if s in may[what]]
-            else:
-                if what == -1:
-                    row = next(leaves)
+            node = self._left(*stack.pop())
+            while node:
+                (may, ends, open_at), what = node, next(nodes, None)
+                need(what is not None, "a node of a part has no line")
+                if what in (-1, -3):
+                    row = next(rows)
                     of |= zip(self.inside, zip(row, row[len(self.inside):]))
-                need(self._least(may, open_at, of) >= bound, "a leaf of a part does not reach its bound")
+                if what >= alone:
+                    only, rest = self._apart(what - alone, places, may, ends)
+                    only, node = self._left(*only), self._left(*rest)
+                    need(only is None or self._least(only[0], only[2], of) >= bound, "what is taken out of a part is less")
+                    continue
+                node = node if what == -3 else None
+                if what >= len(some):
+                    path, at = places[what - len(some)]
+                    low, high = ends[path]
+                    need(low <= at < high, "a node of a part is not divided")
+                    stack += [(may, [side if k == path else same for k, same in enumerate(ends)])
+                              for side in ((at + 1, high), (low, at))]
+                elif what >= 0:
+                    need(len(may[what]) > 1, "a node of a part is not divided")
+                    stack += [([{s} if k == what else states for k, states in enumerate(may)], ends)
+                              for s in (0, 1, None) if s in may[what]]
+                elif what > -3:
+                    need(self._least(may, open_at, of) >= bound, "a leaf of a part does not reach its bound")
         need(next(nodes, None) is None, "a tree of a part goes on after its end")
         return set(self.inside), bound
+
+    def _apart(self, what, places, may, ends):
+        """A state or the places on one side that are taken out of a node, and the rest of it."""
+        if what < 3 * len(may):
+            k, s = what // 3, (None, 1, 0)[what % 3]
+            return [([part(states) if at == k else states for at, states in enumerate(may)], ends)
+                    for part in (lambda states: states & {s}, lambda states: states - {s})]
+        k, at = places[(what - 3 * len(may)) // 2]
+        (low, high), order = ends[k], slice(None, None, -1 if what - 3 * len(may) & 1 else 1)
+        only, rest = ([span if p == k else same for p, same in enumerate(ends)]
+                      for span in ((low, min(high, at)), (max(low, at + 1), high))[order])
+        return ([states & {None} if p == k else states for p, states in enumerate(may)], only), (may, rest)
+
+    def _left(self, may, ends):
+        """What is left to a node: states, spans and places of its paths; None: nothing."""
+        open_at = [[at for at in every if low <= at <= high] for (every, _), (low, high) in zip(self.states, ends)]
+        may = self._implied([states if left else states - {None} for states, left in zip(may, open_at)])
+        return may and (may, ends, open_at)
 
     def _implied(self, may):
         """Take out states that junctions, which are fed once, leave no room for; None: a contradiction."""
@@ -1125,9 +1147,11 @@ class Parts:
             price[j] += up(up(theta[j] * theta[j]) * self._trees(j, of))
         for k, states, places in zip(self.some, may, open_at):
             if states == {None}:
-                at = min(places, key=lambda at: paths.opened(k, at, of, theta, (ONE << BITS,) * 2, high))
-                stubs[k] = [up(up(theta[j] * theta[j]) * c) if j >= 0 else 0
-                            for j, c in zip(paths.ends[k], paths.of_stubs(k, at, of))]
+                some = [[up(up(theta[j] * theta[j]) * c) if j >= 0 else 0
+                         for j, c in zip(paths.ends[k], paths.of_stubs(k, at, of))] for at in places]
+                stubs[k] = max([[0, 0], *some], key=lambda paid: min(
+                    paths.opened(k, at, of, theta, paid, high) for at in places) - sum(
+                    int(part / ONE * about[j] * 2.0**60) << BITS - 60 for part, j in zip(paid, paths.ends[k])))
                 for j, paid in zip(paths.ends[k], stubs[k]):
                     price[j] += paid
         for k, s in order:

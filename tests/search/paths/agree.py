@@ -191,8 +191,7 @@ def faults_of_parts(case: Case, rng: np.random.Generator, nodes: int) -> tuple[i
                 y, mu, z = rng.random((3, paths.junctions + 1)) * [[largest], [largest], [2.0 * best]]
                 y[-1] = mu[-1] = z[-1] = 0.0
                 begin = Prices(y, mu, z - z.mean())
-            node, firm = node_of(paths, of_paths, work.status, bound), bool(rng.random() < 0.5)
-            border = Border(model, paths, node, parts, begin, firm=firm)
+            border = Border(model, paths, node_of(paths, of_paths, work.status, bound), parts, begin)
             cutoff, ahead = best * float(rng.choice([1.0, 1.1, 2.0])) + 1e-15, float(rng.choice([0.01, 0.1, 1.0]))
             rounds = border.rounds(cutoff, ahead, int(rng.choice([4, 10, 100])))
             for value in itertools.islice(rounds, ROUNDS * len(parts)):
