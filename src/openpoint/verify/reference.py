@@ -1580,7 +1580,7 @@ class Check:
         elif word == "judged" and not rest and FREE not in node.status and all(a == b for a, b in node.spans):
             self._judge(node)
             tree.node = None
-        elif not many and word in ("parts", "regions") and count == (8 if word == "parts" else 7):
+        elif not many and word in ("parts", "regions") and count == (5 if word == "parts" else 7):
             if word == "parts":
                 Parts(self, rest, node.status)
             else:

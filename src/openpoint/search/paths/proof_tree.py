@@ -62,7 +62,8 @@ class ProofTree:
     """The tree of a part.
 
     Attributes:
-        goal: the bound that is wanted. open: nodes to come, with the bound expected of each.
+        goal: the bound that is wanted. open: nodes to come, with the bound expected of each. least: bound of all that
+            cannot be divided. count: nodes so far.
     """
 
     def __init__(
@@ -77,7 +78,9 @@ class ProofTree:
         self.part, self.own, self.goal, self.huge = part, own, goal, huge
         self.column, (self.flipped, self.reverse) = column, turned
         work, size = part.work, own.count
-        self.given = part.given(work.y, work.mu, slice(part.inner, None))
+        border = slice(part.inner, part.paths.junctions)
+        bus = part.paths.bus[border]
+        self.given = float(work.load_p[bus] @ work.y[border] + work.load_q[bus] @ work.mu[border])
         self.room, self.tree = (
             own.room(),
             own.tree(np.zeros(0, dtype=np.int64), np.zeros((0, 2 * own.inner), dtype=np.int64), BITS),
@@ -86,14 +89,14 @@ class ProofTree:
         of = np.repeat(np.arange(size), np.diff(own.table.start[: size + 1]))
         self.path, self.at = of, np.arange(len(of))
         self.ends = own.table.start[:size].astype(np.int64), own.table.start[1 : size + 1].astype(np.int64) - 1
-        self.count, self.serial = 0, 0
+        self.count, self.serial, self.least = 0, 0, np.inf
         first = self._node(own.mask.copy(), *self.ends, work.y.copy(), work.mu.copy(), None)
         self.first, self.open = first, [(first.bound, 0, first)] if first is not None else []
 
     @property
     def bound(self) -> float:
         """The least bound of all nodes."""
-        return min([self.goal, *(node.bound for _, _, node in self.open)])
+        return min([self.goal, self.least, *(node.bound for _, _, node in self.open)])
 
     def _values(self, y: Floats, mu: Floats) -> Ints:
         """Multipliers of inner junctions as in the file."""
@@ -207,7 +210,7 @@ class ProofTree:
 
     def step(self) -> bool:
         """Bound the node that comes next, and divide it; False where none is left."""
-        if not self.open:
+        if not self.open or self.least <= self.bound:
             return False
         _, _, node = heapq.heappop(self.open)
         self.count += 1
@@ -220,8 +223,8 @@ class ProofTree:
         for child, expected in children:
             if child.bound < self.goal:
                 self._push(child, expected)
-        if not node.below:
-            self._push(node, np.inf)  # nothing is left to divide
+        if not (node.below or node.over or node.bound >= self.goal):
+            self.least = min(self.least, node.bound)  # nothing is left to divide
         return True
 
     def _push(self, node: Node, expected: float) -> None:

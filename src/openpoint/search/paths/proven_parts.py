@@ -283,13 +283,14 @@ class ProvenParts:
             return
         words = "%d parts of the paths begin at %.5g %% of the cutoff at the first node, where there were %.5g %%"
         _LOG.info(words, len(parts), 100.0 * self.bound / cutoff, 100.0 * begun / cutoff)
-        while True:
+        growing = list(self._trees)
+        while growing:
             more = self._cutoff * (1.0 + BEYOND) - self._rest - sum(tree.goal for tree in self._trees)
             if len(self._trees) == 1:
                 self._trees[0].goal += more
-            tree = max(self._trees, key=lambda one: one.goal - one.bound)
+            tree = max(growing, key=lambda one: one.goal - one.bound)
             if not tree.step():
-                return
+                growing.remove(tree)
             self.nodes += 1
             self.bound = self._rest + sum(one.bound for one in self._trees)
             yield True
