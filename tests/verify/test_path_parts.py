@@ -30,6 +30,7 @@ KINDS = [(), ("locks",), ("stiff",), ("low", "locks")]
 
 @pytest.mark.parametrize("first", range(0, 30, 10))
 def test_no_bound_by_parts_is_above_the_best_completion(first: int) -> None:
+    """At any multipliers and prices: docs/methods.md M49."""
     total = 0
     for seed in range(first, first + 10):
         rng = np.random.default_rng([seed, 72])

@@ -106,7 +106,7 @@ def of_record(record: Record, branch: Ints, steps: Steps) -> list[Line]:
 
 
 _LOG = logging.getLogger(__name__)
-FORMAT = "openpoint certificate 13"
+FORMAT = "openpoint certificate 14"
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
 """By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
 ROUNDING = 1e-14

@@ -141,7 +141,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-FORMAT = "openpoint certificate 13"
+FORMAT = "openpoint certificate 14"
 MUST = ("format", "question", "open", "generation", "value", "bound")
 MAY = "voltage_loss", "positions", "base", "alone", "groups"
 

@@ -7,8 +7,9 @@ the border, which feeds it from outside at no cost. Its paths may have the state
 A tree is a list of numbers, in the order in which its nodes are met: a path that the node divides into the states that
 it may have, open first, then forth, then back; or, beyond the number of the paths, a position after which it divides
 the places where that path may be open, those up to it first; or a leaf with multipliers of the inner junctions of its
-own (`NEW`), or with those of the leaf before (`SAME`). Nodes in which a path has no state, or junctions cannot be fed
-once each, are left out.
+own (`NEW`), or with the last ones (`SAME`). Before these there may be other multipliers (`TAKE`), and, beyond the
+number of the positions, states of a path, or its places up to or after a position, that are taken out of the node: they
+are bounded as a leaf is. Nodes in which a path has no state, or junctions cannot be fed once each, are left out.
 
 The bound of a leaf is what its paths cost open, or closed where they cannot be open, and how much more those cost at
 least that feed the junctions: closed paths join junctions to groups, of which each is fed once from elsewhere, and no
@@ -204,7 +205,7 @@ def arrives(table: PathTable, room: PathRoom, a: int) -> tuple[int, int]:
 def least_flows(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> None:
     """Least power that arrives where paths are closed, and the highest voltages that follow. Requires `arrange`."""
     root = len(table.load_p)
-    for turn in range(TURNS):
+    for _ in range(TURNS):
         draws(table, room, tree, status, mask)
         for t in range(len(mask)):
             a = room.order[t]
@@ -491,7 +492,7 @@ def bound_at(table: PathTable, room: PathRoom, tree: PartTree, status: States, m
 
 @inlined
 def restrict(table: PathTable, tree: PartTree, mask: States, what: int, only: bool) -> bool:
-    """Leave to the current node what a number excludes `only`, or all but that; False where a path has no state then."""
+    """Leave `only` what a number takes out to a node, or all but that; False where a path has no state then."""
     if what < 3 * tree.own:
         bit = 1 << what % 3
         mask[what // 3] &= bit if only else ~bit
@@ -541,7 +542,7 @@ def least_of_tree(table: PathTable, room: PathRoom, tree: PartTree, status: Stat
                 return int(-LIMIT)
             what = tree.nodes[at]
             at += 1
-            if what == TAKE or what == NEW:
+            if what in (TAKE, NEW):
                 if not next_multipliers(tree, room, value):
                     return int(-LIMIT)
                 value += 1
@@ -549,9 +550,9 @@ def least_of_tree(table: PathTable, room: PathRoom, tree: PartTree, status: Stat
                 if what >= alone + 3 * tree.own + 2 * len(table.branch) or top == len(tree.stack):
                     return int(-LIMIT)
                 put(tree, mask, top)
-                if restrict(table, tree, mask, what - alone, True) and places(table, tree, status, mask):
-                    if imply(table, tree, mask):
-                        least = min(least, leaf(table, room, tree, status, mask))
+                some = restrict(table, tree, mask, what - alone, True) and places(table, tree, status, mask)
+                if some and imply(table, tree, mask):
+                    least = min(least, leaf(table, room, tree, status, mask))
                 take(tree, mask, top)
                 some = restrict(table, tree, mask, what - alone, False) and places(table, tree, status, mask)
                 if not some or not imply(table, tree, mask):

@@ -15,10 +15,13 @@ voltage is t times that: with w / t, t l in place of w, l for the branches of th
 
     (w_near / t) >= (w_far / t) + 2 (r p + x q) + |z|² t l        (t l) (w_far / t) = l w_far = p² + q²
 
-so that t l are currents as those of which L is the least loss (`openpoint.verify.paths`). For any θ >= 1, L / t >= L (2 θ − θ² t).
+so that t l are currents as those of which L is the least loss (`openpoint.verify.paths`). For any θ >= 1,
+L / t >= L (2 θ − θ² t).
 
 Multipliers within paths and θ may be anything. They are chosen in floating point, by sweeps: up with the powers, down
 with the voltages, up with A, and down with the multipliers that make each branch carry its power.
+
+Theory: docs/methods.md M49.
 """
 
 from __future__ import annotations
@@ -258,7 +261,7 @@ def price_stubs(table: PathTable, room: PathRoom, status: States, k: int, begin:
 
 @inlined
 def sweep(table: PathTable, room: PathRoom, a: int, f: float, g: float, near: float) -> tuple[float, float, float]:
-    """Flow, voltages and multipliers of a closed path where f, g arrive; y, μ at its end, and their slope by the flow."""
+    """Flow, voltages and multipliers of a closed path where f, g arrive; y, μ at its end, their slope by the flow."""
     k, forth, unit = a // 2, a % 2 == 0, 1.0 / float(ZERO + 1 << table.d)
     begin, size = table.start[k], table.start[k + 1] - table.start[k]
     p, q, by_w = f, g, float(room.price[head(table, a)]) * unit
@@ -299,7 +302,7 @@ def within(value: float, d: int) -> int:
 
 @inlined
 def prepare(table: PathTable, room: PathRoom, a: int) -> tuple[float, float]:
-    """Choose the multipliers within a closed path; returns what is missing of them at its end, where no less arrives."""
+    """Choose the multipliers within a closed path; returns what is missing at its end, where no less arrives."""
     begin, end, unit = table.start[a // 2], table.start[a // 2 + 1], 1.0 / float(ZERO + 1 << table.d)
     near, far = room.about[tail(table, a)], head(table, a)
     if tail(table, a) == len(table.load_p):

@@ -26,8 +26,8 @@ Theory: docs/methods.md M14.
 
 The paths of a grid in numbers of 64 bits, in which their parts are bounded.
 
-`openpoint.verify.paths` finds what they draw in whole numbers of any length; `openpoint.verify.part_node` works with the
-table of that.
+`openpoint.verify.paths` finds what they draw in whole numbers of any length; `openpoint.verify.part_node` works with
+the table of that.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Swept:
     """
 
     def __init__(self, graph: Graph, numbers: list[list[int]], high: list[int], status: list[int]) -> None:
-        """`numbers`: r, x by branch; p, q by bus; p rounded upwards. high: squared voltages that no bus is above, 1 at most."""
+        """`numbers`: r, x by branch; p, q by bus; p rounded upwards. high: w that no bus is above, 1 at most."""
         self.graph, self.status, self.top = graph, status, list(high)
         self.r, self.x, self.p, self.q, self.nominal = numbers
         self.trees: list[tuple[int, int, int]] = []

@@ -806,7 +806,7 @@ class Many:
 
 def theta_of(w):
     """1 / w about, from 1 to 2."""
-    return int(min(max(1.0 / w, 1.0), 2.0) * 2.0**60) << BITS - 60
+    return min(max(under(ONE, w), ONE), 2 * ONE)
 
 class Paths:
     """The paths of a grid: `ends` (junctions or -1), `buses`, `branches`; `of`: path of a branch; `load`: by bus, with
@@ -916,48 +916,47 @@ class Paths:
 
     def within(self, k, end, of, price, flow, near):
         """Multipliers within a closed path, those beyond it at its end, and about w there: any multipliers will do, and
-        these come from sweeps in floating point."""
+        these come from sweeps."""
         buses, branches = self.directed(k, end)
-        tail, head = ([value / ONE for value in of[self.ends[k][side]]] for side in (1 - end, end))
-        nu, least, load = price / ONE, [value / ONE for value in flow], [[v / ONE for v in self.drawn(b)] for b in buses]
-        data = [[value[e] / ONE for value in (self.r, self.x, self.z2)] for e in branches]
-        size, f, by, slope = len(branches), list(least), [0.0, 0.0], 0.0
-        w, y, mu, more, nus = [near] * size, [head[0]] * size, [head[1]] * size, [0.0, 0.0], [0.0] * size
+        tail, head = (of[self.ends[k][side]] for side in (1 - end, end))
+        load, size, f, by, slope = [self.drawn(bus) for bus in buses], len(branches), list(flow), [0, 0], 0
+        data = [[value[e] for value in (self.r, self.x, self.z2)] for e in branches]
+        w, y, mu, more, nus = [near] * size, [head[0]] * size, [head[1]] * size, [0, 0], [0] * size
         for turn in range(4):
-            (p, q), nu, flows, so_far = f, price / ONE, [(0.0, 0.0, 0.0)] * size, [0.0] * size
+            (p, q), nu, flows, so_far = f, price, [(0, 0, 0)] * size, [0] * size
             for at in reversed(range(size)):
                 r, x, z2 = data[at]
                 p, q = (p, q) if at == size - 1 else (p + load[at + 1][0], q + load[at + 1][1])
-                l, nus[at] = (p * p + q * q) / w[at], nu
+                l, nus[at] = (p * p + q * q) // w[at], nu
                 flows[at] = p, q, l
-                nu += (r * (1.0 + y[at]) + x * mu[at] - z2 * nu) * l / (w[at - 1] if at else near)
-                p, q = p + r * l, q + x * l
-            here, (a, b), slope = near, tail, 0.0
+                nu += down(r * (ONE + y[at]) + x * mu[at] - z2 * nu) * l // (w[at - 1] if at else near)
+                p, q = p + down(r * l), q + down(x * l)
+            here, (a, b), slope = near, tail, 0
             for at, (r, x, z2) in enumerate(data):
-                (p, q, l), rho = flows[at], r * (1.0 + y[at]) + x * mu[at] - z2 * nus[at]
-                a += 2.0 * r * nus[at] + 2.0 * rho * (p + r * l) / here
-                b += 2.0 * x * nus[at] + 2.0 * rho * (q + x * l) / here
-                slope += 2.0 * rho / here
+                (p, q, l), rho = flows[at], down(r * (ONE + y[at]) + x * mu[at] - z2 * nus[at])
+                a += 2 * down(r * nus[at]) + 2 * rho * (p + down(r * l)) // here
+                b += 2 * down(x * nus[at]) + 2 * rho * (q + down(x * l)) // here
+                slope += 2 * under(rho, here)
                 so_far[at] = slope
-                here = max(here - 2.0 * (r * p + x * q) - z2 * l, 0.1)
+                here = max(here - down(2 * (r * p + x * q) + z2 * l), ONE // 10)
                 y[at], mu[at], w[at] = a, b, here
             by = [head[0] - a, head[1] - b]
-            if slope <= 0.0:
+            if slope <= 0:
                 return y, mu, more, w[-1]
             if turn < 3:
-                f = [max(low, own + part / slope) for low, own, part in zip(least, f, by)]
+                f = [max(low, own + under(part, slope)) for low, own, part in zip(flow, f, by)]
         for part in (0, 1):
-            if f[part] <= least[part] and by[part] < 0.0:
-                more[part], by[part] = -by[part], 0.0
-        y = [a + by[0] * share / slope for a, share in zip(y, so_far)]
-        return y, [max(0.0, b + by[1] * share / slope) for b, share in zip(mu, so_far)], more, w[-1]
+            if f[part] <= flow[part] and by[part] < 0:
+                more[part], by[part] = -by[part], 0
+        y = [a + by[0] * share // slope for a, share in zip(y, so_far)]
+        return y, [max(0, b + by[1] * share // slope) for b, share in zip(mu, so_far)], more, w[-1]
 
     def cost(self, k, end, of, price, flow, near):
         """The least cost of a closed path at whose end w has a price, what it takes by w where it begins, and about w
         at its end; None: none. The formulas are those of `Bound`."""
         buses, branches = self.directed(k, end)
         *some, w = self.within(k, end, of, price, flow, near)
-        inner, inner_mu, more = ([int(min(max(a, -1.0), 4.0) * 2.0**60) << BITS - 60 for a in part] for part in some)
+        inner, inner_mu, more = ([min(max(a, -ONE), 4 * ONE) for a in part] for part in some)
         y, mu = (own + a for own, a in zip(of[self.ends[k][end]], more))
         cost, nu = down(more[0] * flow[0] + more[1] * flow[1]) - self.inside[k], price
         for at in reversed(range(len(branches))):
@@ -1039,7 +1038,7 @@ class Parts:
                 if what >= alone:
                     only, rest = self._apart(what - alone, places, may, ends)
                     only, node = self._left(*only), self._left(*rest)
-                    need(only is None or self._least(only[0], only[2], of) >= bound, "what is taken out of a part is less")
+                    need(only is None or self._least(only[0], only[2], of) >= bound, "what a part takes out is less")
                     continue
                 node = node if what == -3 else None
                 if what >= len(some):
@@ -1119,7 +1118,7 @@ class Parts:
         return order
 
     def _flows(self, may, open_at, order, high):
-        """Least power that arrives where paths are closed, and the highest w: what paths draw where they do not feed."""
+        """Least power that arrives where paths are closed, and the highest w, by what paths draw elsewhere."""
         paths, flow, falls, draw = self.paths, {}, {}, {}
         total, one_way = {j: list(paths.drawn(j)) for j in self.met} | {-1: [0, 0]}, {k for k, _ in order}
         for k, states, places in zip(self.some, may, open_at):
@@ -1151,7 +1150,7 @@ class Parts:
                          for j, c in zip(paths.ends[k], paths.of_stubs(k, at, of))] for at in places]
                 stubs[k] = max([[0, 0], *some], key=lambda paid: min(
                     paths.opened(k, at, of, theta, paid, high) for at in places) - sum(
-                    int(part / ONE * about[j] * 2.0**60) << BITS - 60 for part, j in zip(paid, paths.ends[k])))
+                    down(part * about[j]) for part, j in zip(paid, paths.ends[k])))
                 for j, paid in zip(paths.ends[k], stubs[k]):
                     price[j] += paid
         for k, s in order:
@@ -1165,34 +1164,34 @@ class Parts:
     def _follow(self, order, costs, high, about):
         """Take over w at the ends of paths whose multipliers were found at the highest w where they begin."""
         for k, s in reversed(order):
-            begun = self._near(k, s, {j: w / ONE for j, w in high.items()})
-            about[self.paths.ends[k][s]] = max(self._near(k, s, about) - begun + costs[k, s][2], 0.1)
+            begun = self._near(k, s, high)
+            about[self.paths.ends[k][s]] = max(self._near(k, s, about) - begun + costs[k, s][2], ONE // 10)
 
     def _near(self, k, s, about):
         """About w where a closed path begins."""
         tail = self.paths.ends[k][1 - s]
-        return about[tail] if tail >= 0 else self.paths.top[self.paths.buses[k][0 if s else -1]] / ONE
+        return about[tail] if tail >= 0 else self.paths.top[self.paths.buses[k][0 if s else -1]]
 
     def _trees(self, j, of):
         """What the losses of the trees that dangle from a junction cost at w = 1."""
         return max(0, down((ONE + of[j][0]) * self.paths.trees[j][0] + of[j][1] * self.paths.trees[j][1]))
 
     def _least(self, may, open_at, of):
-        """The bound of a leaf. Closed paths join junctions to groups, each of which is fed once from elsewhere: by a path,
-        or from outside at a junction of the border that no path of the part must feed."""
+        """The bound of a leaf. Closed paths join junctions to groups, each of which is fed once from elsewhere: by a
+        path, or from outside at a junction of the border that no path of the part must feed."""
         paths, total, must, order, high = self.paths, self._drawn(self.inside, of), set(), self._order(may), self.top
         if order is None:
             return ONE << BITS
         flow = {}
         for _ in range(2):
             flow, high = self._flows(may, open_at, order, high)
-        about = {j: max(w / ONE, 0.1) for j, w in high.items()}
+        about = {j: max(w, ONE // 10) for j, w in high.items()}
         for turn in (0, 1):
             found = self._prices(may, open_at, order, of, flow, high, about)
             need(found, "a leaf has no bound")
             self._follow(order if turn == 0 else (), found[3], high, about)
         theta, price, stubs, one_way = found
-        plain = {j: theta_of(max(w / ONE, 0.1)) for j, w in high.items()}
+        plain = {j: theta_of(max(w, ONE // 10)) for j, w in high.items()}
         total += sum(2 * down(theta[j] * self._trees(j, of)) - self._trees(j, of) for j in self.inside)
         group, more = {j: j for j in (*self.met, -1)}, []
         for k, states in zip(self.some, may):
@@ -1220,7 +1219,7 @@ class Parts:
         return ONE << BITS if entered is None else total + entered
 
     def _entered(self, arcs, group):
-        """The least sum of arcs that enter each group once, without a cycle; None where there are none. What the cheapest
+        """The least sum of arcs that enter each group once, without a cycle; None: there are none. What the cheapest
         arc costs is taken off all that enter, and a cycle becomes one group (Edmonds 1967)."""
         total, entry, fed = 0, {}, leader_of(group, -1)
         for j in self.met:
@@ -1426,7 +1425,7 @@ class Check:
         self.head = head = next(lines, None)
         must = {"format", "question", "open", "generation", "value", "bound"}
         may = must | {"voltage_loss", "positions", "base", "alone", "groups"}
-        need(type(head) is dict and head.get("format") == "openpoint certificate 13", "this is no certificate 13")
+        need(type(head) is dict and head.get("format") == "openpoint certificate 14", "this is no certificate 14")
         need(must <= set(head) <= may and ("groups" in head) == bool(problem.given["year"]), "the head has other parts")
         self.many = Many(problem, head, lines) if problem.many else None
         need("alone" not in head or self.many, "the head has other parts")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints, States
+from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.search.kernel.arrays import CLOSED
 from openpoint.search.paths import entries
 from openpoint.search.paths.border import Part
@@ -101,7 +101,8 @@ class ProofTree:
     def _values(self, y: Floats, mu: Floats) -> Ints:
         """Multipliers of inner junctions as in the file."""
         both = np.concatenate([y[self.column], mu[self.column]])
-        return np.rint(np.ldexp(np.maximum(both, 0.0), BITS)).astype(np.int64)
+        found: Ints = np.rint(np.ldexp(np.maximum(both, 0.0), BITS)).astype(np.int64)
+        return found
 
     def _stands(self, mask: States, low: Ints, high: Ints) -> bool:
         """Whether each path has a state left; changes the mask."""
@@ -278,7 +279,7 @@ class ProofTree:
         return children
 
     def _tried(self, node: Node, k: int) -> list[tuple[float, int, Floats, Floats]]:
-        """The states of a path that do not reach the goal: bound, state and multipliers of each; takes out all others."""
+        """The states of a path that do not reach the goal: bound, state, multipliers of each; takes out all others."""
         found, work = [], self.part.work
         for bit in (BROKEN, FORTH, BACK):
             if node.over or not node.mask[k] & bit or node.mask[k] == bit:
@@ -306,7 +307,7 @@ class ProofTree:
             node.below.append(child)
         return child
 
-    def _divided_by_place(self, node: Node, middle: Floats, apart: Floats, place: Ints) -> list[tuple[Node, float]]:
+    def _divided_by_place(self, node: Node, middle: Floats, apart: Floats, place: Indices) -> list[tuple[Node, float]]:
         """Divide a node by the places where a path is open, that whose places were farthest from each other."""
         size = len(self.flipped)
         some = (node.mask[:size] == BROKEN) & (node.low < node.high)

@@ -44,7 +44,7 @@ from openpoint.search.paths.arrays import (
 from openpoint.search.paths.border import INNER, STEPS, Border, Part, node_of
 from openpoint.search.paths.explorer import LEAST
 from openpoint.search.paths.proof_tree import BITS as TREE_BITS
-from openpoint.search.paths.proof_tree import ProofTree
+from openpoint.search.paths.proof_tree import TRIES, ProofTree
 from openpoint.verify import path_parts as checker
 from openpoint.verify import paths as path_checker
 from openpoint.verify.data import read
@@ -208,7 +208,8 @@ class ProvenParts:
     """The first node of a search, to be proven by parts.
 
     Attributes:
-        bound: what is proven so far. ended: whether it ended the search. nodes: how many the trees had so far.
+        bound: what is proven so far. ended: whether it ended the search. nodes: paths that were tried in
+            the trees so far, each of which counts as a node.
     """
 
     def __init__(self, model: Model, checked: CheckedPaths, status: States, certificate: Certificate | None) -> None:
@@ -291,7 +292,7 @@ class ProvenParts:
             tree = max(growing, key=lambda one: one.goal - one.bound)
             if not tree.step():
                 growing.remove(tree)
-            self.nodes += 1
+            self.nodes += TRIES
             self.bound = self._rest + sum(one.bound for one in self._trees)
             yield True
 
