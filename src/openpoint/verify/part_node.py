@@ -31,7 +31,6 @@ from openpoint.verify.path_cost import (
     BACK,
     BROKEN,
     FORTH,
-    LEAST_VOLTAGE,
     LIMIT,
     LOWEST,
     NEVER,
@@ -46,6 +45,7 @@ from openpoint.verify.path_cost import (
     may_be_open,
     price_stubs,
     tail,
+    theta_of,
     up,
 )
 
@@ -275,12 +275,6 @@ def priced(table: PathTable, room: PathRoom, tree: PartTree, status: States, mas
             if room.price[tail(table, a)] > LIMIT >> 6:
                 return False
     return True
-
-
-@inlined
-def theta_of(w: float, d: int) -> int:
-    """1 / w as an integer, from 1 to the most times that losses are counted."""
-    return int(min(max(1.0 / w, 1.0), float(LEAST_VOLTAGE)) * float(ZERO + 1 << d))
 
 
 @inlined

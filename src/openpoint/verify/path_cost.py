@@ -64,7 +64,8 @@ class PathTable(Table):
         load_p, load_q: (J) loads of junctions; lost_p, lost_q: of these, lost in the trees that dangle from them.
         u, v: (K) junctions at the ends of paths; J stands for all sources.
         start: (K + 1) first position of each path. branch: (B) at each position, from u to v; r, x, z2: (B) of it, and
-            r² + x², which is rounded upwards. within_p, within_q: (B) load of the bus beyond, seen from u, 0 at v.
+            r² + x², which is rounded upwards. within_p, within_q: (B) load of the bus beyond, seen from u, 0 at v,
+            and trees_p, trees_q: (B) how much of that is lost in the trees that dangle from it.
         load: (K) nominal active load within, rounded upwards.
         drawn: (B, 8) p, q drawn at u and at v where the path is open at this branch, and how much of these is lost.
         high: (2K) greatest squared voltage where a path begins that is closed, forth (2k) and back (2k + 1).
@@ -86,6 +87,8 @@ class PathTable(Table):
     z2: Ints
     within_p: Ints
     within_q: Ints
+    trees_p: Ints
+    trees_q: Ints
     load: Ints
     drawn: Ints
     high: Ints
@@ -171,6 +174,12 @@ def lost(c: int, theta: int, price: int, high: int, d: int) -> int:
     least = 2 * product(theta, c, d)
     beyond = up(up(theta, theta, d), c, d) - price
     return int(least - up(beyond, high, d) if beyond > 0 else least)
+
+
+@inlined
+def theta_of(w: float, d: int) -> int:
+    """1 / w as an integer, from 1 to the most times that losses are counted."""
+    return int(min(max(1.0 / w, 1.0), float(LEAST_VOLTAGE)) * float(ZERO + 1 << d))
 
 
 @inlined
@@ -271,6 +280,8 @@ def sweep(table: PathTable, room: PathRoom, a: int, f: float, g: float, near: fl
             beside = at if forth else at - 1
             p += float(table.within_p[beside]) * unit
             q += float(table.within_q[beside]) * unit
+            c = (1.0 + room.of_y[at]) * float(table.trees_p[beside]) + room.of_mu[at] * float(table.trees_q[beside])
+            by_w += c * unit / (room.w[at] * room.w[at])
         room.p[at], room.q[at], room.nu[at] = p, q, by_w
         l = (p * p + q * q) / room.w[at]
         p += float(table.r[at]) * unit * l
@@ -370,6 +381,11 @@ def closed(table: PathTable, room: PathRoom, a: int) -> None:
         if step < size - 1:
             beside = at - 1 if forth else at
             cost += product(table.within_p[beside], one + near_y, d) + product(table.within_q[beside], near_mu, d)
+            theta = theta_of(room.w[before], d)
+            c = product(table.trees_p[beside], one + near_y, d) + product(table.trees_q[beside], near_mu, d)
+            c = max(c, ZERO)
+            cost += 2 * product(theta, c, d) - c
+            nu += up(up(theta, theta, d), c, d)
         y, mu = near_y, near_mu
     room.cost[a], room.taken[a] = cost, nu
 

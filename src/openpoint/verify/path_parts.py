@@ -40,7 +40,7 @@ DIGITS = 40
 MOST = 32 << DIGITS
 """Σ |z_j| is less, so that no number of the table exceeds 2^61."""
 OF_ARC, OF_JUNCTION = ("high", "sent_p", "sent_q"), ("load_p", "load_q", "lost_p", "lost_q")
-OF_PLACE = ("branch", "r", "x", "z2", "within_p", "within_q", "drawn")
+OF_PLACE = ("branch", "r", "x", "z2", "within_p", "within_q", "trees_p", "trees_q", "drawn")
 """Columns of the table, by what they are of."""
 
 

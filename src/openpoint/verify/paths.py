@@ -286,13 +286,16 @@ def _table(swept: Swept) -> PathTable:
     at = [e for path in paths for e in path.branches]
     within = [bus for path in paths for bus in (*path.buses[1:-1], -1)]
     rated = [(swept.r[e], swept.x[e], -(swept.square(e))) for e in at]
-    beyond = [(load[0][bus], load[1][bus]) if bus >= 0 else (0, 0) for bus in within]
-    lost = [
-        (load[0][j], load[1][j], load[0][j] - swept.nominal[j], load[1][j] - swept.q_nominal[j])
-        for j in swept.junctions
-    ]
+
+    def drawn(bus: int) -> list[int]:
+        """Load of a bus, and what of it is lost in the trees that dangle from it."""
+        power = load[0][bus], load[1][bus]
+        return [*power, power[0] - swept.nominal[bus], power[1] - swept.q_nominal[bus]]
+
+    beyond = [drawn(bus) if bus >= 0 else [0] * 4 for bus in within]
+    lost = [drawn(j) for j in swept.junctions]
     arcs = [(*power, -swept.top[begun]) for power, begun in zip(sent, begins, strict=True)]
-    junction, branch, inner, closed = down(lost, 4), down(rated, 3), down(beyond, 2), down(arcs, 3)
+    junction, branch, inner, closed = down(lost, 4), down(rated, 3), down(beyond, 4), down(arcs, 3)
     may = [
         BROKEN | (FORTH if (k, 1) in swept.arcs else 0) | (BACK if (k, 0) in swept.arcs else 0)
         for k in range(len(paths))
@@ -313,6 +316,8 @@ def _table(swept: Swept) -> PathTable:
         z2=-branch[2],
         within_p=inner[0],
         within_q=inner[1],
+        trees_p=inner[2],
+        trees_q=inner[3],
         load=-down([[-value] for value in loads], 1)[0],
         drawn=np.ascontiguousarray(down(stubs, 8).T),
         high=-closed[2],

@@ -853,7 +853,7 @@ class Paths:
                 self.top[bus] = self.far(self.top[above], e, p[bus], q[bus])
         self.inside = [sum(self.nominal[0][bus] for bus in buses[1:-1]) for buses in self.buses]
         self.fixed = sum(self.load[0][bus] - self.nominal[0][bus] for bus in stops)
-        self.trees = {j: [load[j] - own[j] for load, own in zip(self.load, self.nominal)] for j in self.junctions}
+        self.trees = [[load[j] - own[j] for load, own in zip(self.load, self.nominal)] for j in range(g.n)]
         self.stubs = [[(self._stub(b[: at + 1], es[:at]), self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1]))
                        for at in range(len(es))] for b, es in zip(self.buses, self.branches)]
         self.closed = {(k, end): self.chain(k, end, self.drawn(b[-end])) for k, b in enumerate(self.buses)
@@ -915,7 +915,7 @@ class Paths:
         return 2 * down(theta * c) - up(max(0, up(up(theta * theta) * c) - paid) * high)
 
     def within(self, k, end, of, price, flow, near):
-        """Multipliers within a closed path, those beyond it at its end, and about w there: any multipliers will do, and
+        """Multipliers within a closed path, those beyond it at its end, and about w: any multipliers will do, and
         these come from sweeps."""
         buses, branches = self.directed(k, end)
         tail, head = (of[self.ends[k][side]] for side in (1 - end, end))
@@ -927,6 +927,7 @@ class Paths:
             for at in reversed(range(size)):
                 r, x, z2 = data[at]
                 p, q = (p, q) if at == size - 1 else (p + load[at + 1][0], q + load[at + 1][1])
+                nu += 0 if at == size - 1 else under(self.of_trees(buses[at + 1], y[at], mu[at]), down(w[at] * w[at]))
                 l, nus[at] = (p * p + q * q) // w[at], nu
                 flows[at] = p, q, l
                 nu += down(r * (ONE + y[at]) + x * mu[at] - z2 * nu) * l // (w[at - 1] if at else near)
@@ -942,14 +943,14 @@ class Paths:
                 y[at], mu[at], w[at] = a, b, here
             by = [head[0] - a, head[1] - b]
             if slope <= 0:
-                return y, mu, more, w[-1]
+                return y, mu, more, w
             if turn < 3:
                 f = [max(low, own + under(part, slope)) for low, own, part in zip(flow, f, by)]
         for part in (0, 1):
             if f[part] <= flow[part] and by[part] < 0:
                 more[part], by[part] = -by[part], 0
         y = [a + by[0] * share // slope for a, share in zip(y, so_far)]
-        return y, [max(0, b + by[1] * share // slope) for b, share in zip(mu, so_far)], more, w[-1]
+        return y, [max(0, b + by[1] * share // slope) for b, share in zip(mu, so_far)], more, w
 
     def cost(self, k, end, of, price, flow, near):
         """The least cost of a closed path at whose end w has a price, what it takes by w where it begins, and about w
@@ -970,9 +971,15 @@ class Paths:
             nu += -(-(a * a + b * b) // (4 * rho)) if a or b else 0
             if at:
                 p, q = self.drawn(buses[at])
-                cost += down(p * (ONE + y_a) + q * mu_a)
+                c, theta = self.of_trees(buses[at], y_a, mu_a), theta_of(w[at - 1])
+                cost += down(p * (ONE + y_a) + q * mu_a) + 2 * down(theta * c) - c
+                nu += up(up(theta * theta) * c)
             y, mu = y_a, mu_a
-        return cost, nu, w
+        return cost, nu, w[-1]
+
+    def of_trees(self, bus, y, mu):
+        """What the losses of the trees that dangle from a bus cost at w = 1."""
+        return max(0, down((ONE + y) * self.trees[bus][0] + mu * self.trees[bus][1]))
 
 class Parts:
     """The parts of the paths of a node, whose lines follow."""
@@ -1143,7 +1150,7 @@ class Parts:
         paths, price, stubs, costs = self.paths, dict.fromkeys((*self.met, -1), 0), {}, {}
         theta = {j: theta_of(w) for j, w in about.items()}
         for j in self.inside:
-            price[j] += up(up(theta[j] * theta[j]) * self._trees(j, of))
+            price[j] += up(up(theta[j] * theta[j]) * paths.of_trees(j, *of[j]))
         for k, states, places in zip(self.some, may, open_at):
             if states == {None}:
                 some = [[up(up(theta[j] * theta[j]) * c) if j >= 0 else 0
@@ -1172,10 +1179,6 @@ class Parts:
         tail = self.paths.ends[k][1 - s]
         return about[tail] if tail >= 0 else self.paths.top[self.paths.buses[k][0 if s else -1]]
 
-    def _trees(self, j, of):
-        """What the losses of the trees that dangle from a junction cost at w = 1."""
-        return max(0, down((ONE + of[j][0]) * self.paths.trees[j][0] + of[j][1] * self.paths.trees[j][1]))
-
     def _least(self, may, open_at, of):
         """The bound of a leaf. Closed paths join junctions to groups, each of which is fed once from elsewhere: by a
         path, or from outside at a junction of the border that no path of the part must feed."""
@@ -1192,7 +1195,7 @@ class Parts:
             self._follow(order if turn == 0 else (), found[3], high, about)
         theta, price, stubs, one_way = found
         plain = {j: theta_of(max(w, ONE // 10)) for j, w in high.items()}
-        total += sum(2 * down(theta[j] * self._trees(j, of)) - self._trees(j, of) for j in self.inside)
+        total += sum(2 * down(theta[j] * paths.of_trees(j, *of[j])) - paths.of_trees(j, *of[j]) for j in self.inside)
         group, more = {j: j for j in (*self.met, -1)}, []
         for k, states in zip(self.some, may):
             must |= {paths.ends[k][s] for s in states} if len(states) == 1 and states != {None} else set()
