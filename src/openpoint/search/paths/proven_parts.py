@@ -193,7 +193,7 @@ MOST, NODES, AHEAD = 160, 1000, 0.05
 """Paths of a part and nodes in its search, at most, and how far ahead the first level is for the prices at the border
 (`openpoint.search.paths.border`)."""
 FEWEST = 8
-"""Nodes of the search of a part that is the only one, whose tree does the same."""
+"""Nodes of the search of a part where its tree is to do the same."""
 FEW = 500
 """Nodes of a search after which this is done where there are fewer than `explorer.LEAST` paths."""
 BEYOND = 1e-6
@@ -277,11 +277,13 @@ class ProvenParts:
             return
         border = Border(self.model, self.paths, node_of(self.paths, of, work.status, begun), parts)
         held, gap = prices_of(self.paths, of), max(cutoff - begun, FAR * cutoff)
+        if not self._planted(border, held, (of, work.status), FEWEST):  # what a search has that is stopped soon
+            return
         if len(parts) > 1:
             for _ in border.rounds(begun + gap, AHEAD, NODES, self.huge):
                 yield True
-        if not self._planted(border, held.moved(border.prices.y, border.prices.mu, border.prices.z), (of, work.status)):
-            return
+            prices = held.moved(border.prices.y, border.prices.mu, border.prices.z)
+            self._planted(border, prices, (of, work.status), NODES)
         words = "%d parts of the paths begin at %.5g %% of the cutoff at the first node, where there were %.5g %%"
         _LOG.info(words, len(parts), 100.0 * self.bound / cutoff, 100.0 * begun / cutoff)
         growing = list(self._trees)
@@ -296,8 +298,8 @@ class ProvenParts:
             self.bound = self._rest + sum(one.bound for one in self._trees)
             yield True
 
-    def _planted(self, border: Border, prices: Prices, node: tuple[PathWork, States]) -> bool:
-        """Begin the trees of the parts, at such prices; whether the numbers suffice."""
+    def _planted(self, border: Border, prices: Prices, node: tuple[PathWork, States], nodes: int) -> bool:
+        """Begin the trees of parts at such prices, after searches of so many nodes; whether the numbers suffice."""
         checked, (of, status) = self.checked, node
         z = np.zeros(self.paths.junctions + 1, dtype=np.int64)
         for price, some in prices.sets:
@@ -310,17 +312,17 @@ class ProvenParts:
             priced = checker.Priced(checked.nodes, checked.of_checker(status), (y, mu, BITS), z[checked.junction])
         except CertificateError:
             return False
-        one, toll = 2.0**checked.nodes.table.d, np.zeros(2 * len(self.paths.u))
+        one, toll, trees = 2.0**checked.nodes.table.d, np.zeros(2 * len(self.paths.u)), list[ProofTree]()
         for part in border.parts:
             at_border = np.zeros(self.paths.junctions + 1, dtype=bool)
             at_border[part.met[part.inner : -1]] = True
             pays = np.where(at_border, np.ldexp(z.astype(float), -checker.DIGITS), 0.0)
             toll[0::2], toll[1::2] = pays[self.paths.v], pays[self.paths.u]
-            least = part.least(prices.y, prices.mu, toll, self.huge, INNER, NODES if len(border.parts) > 1 else FEWEST)
+            least = part.least(prices.y, prices.mu, toll, self.huge, INNER, nodes)
             own = priced.part(checked.paths_of(part.some))
             goal = least - part.given(prices.y, prices.mu, slice(part.inner, None))
-            self._trees.append(ProofTree(part, own, *turned(checked, part, own), goal, self.huge))
-        count = len(self._trees)
+            trees.append(ProofTree(part, own, *turned(checked, part, own), goal, self.huge))
+        count, self._trees, self._lines = len(trees), trees, []
         if priced.free.any():  # paths between sources, which no part has
             rest = priced.part(np.flatnonzero(priced.free).tolist())
             self._lines = [line_of(rest, np.array([SAME]), np.zeros((0, 2 * rest.inner), dtype=np.int64))]
