@@ -388,6 +388,6 @@ def test_a_file_of_the_version_before_is_refused_with_a_way_out(
     head, lines = made
     path = rewritten(tmp_path / "file", head | {"format": "openpoint certificate 5"}, lines)
     with pytest.raises(
-        CertificateError, match="'openpoint certificate 5', not 'openpoint certificate 13': write it again"
+        CertificateError, match="'openpoint certificate 5', not 'openpoint certificate 14': write it again"
     ):
         verify_network(task[0].network, path)
