@@ -2,14 +2,10 @@
 
 The first node of a search for a certificate, proven by parts of its paths, and the lines that show it.
 
-As `openpoint.search.paths.explorer`, with what the checker has in place of what the search knows: closed paths bounded
-about flows that the file gives, multipliers and prices in whole numbers, and each junction fed by the path that costs
-least. What each part adds is the checker's own number (`openpoint.verify.path_parts`). Where all of it reaches the
-cutoff, the lines of the parts are the certificate, and take the place of all lines written so far.
-
-Prices by which paths are divided into parts: multipliers, and what sets of junctions pay (`paths.parts`).
-
-The tree of a part of the paths as a certificate has it, with few multipliers.
+Prices divide the paths into parts as in `openpoint.search.paths.explorer`, and each part is proven by a tree of its own
+(`openpoint.search.paths.proof_tree`). What a part adds is the checker's own number (`openpoint.verify.path_parts`).
+Where all of it reaches the cutoff, the lines of the parts are the certificate, and take the place of all lines written
+so far; where the search is stopped, they prove what it reached.
 """
 
 from __future__ import annotations
@@ -66,7 +62,7 @@ class CheckedPaths:
     """The paths of the checker, and those of the search among them.
 
     Attributes:
-        paths: of the search. nodes: the checker's table, closed paths bounded at their least flows. branch: (m) branch
+        paths: of the search. nodes: the checker's table. branch: (m) branch
             of the network. branches: of the network, their number.
         path: (K) path of the search at each of the checker; flipped: (K) whether it is directed the other way. at: (K)
             of each path of the search one branch.
@@ -164,17 +160,6 @@ class Prices:
         more = [0 if len(some) > 1 else round(np.ldexp(z[some[0]], DIGITS)) for _, some in self.sets]
         return Prices(y, mu, [(paid + add, some) for (paid, some), add in zip(self.sets, more, strict=True)])
 
-    def tolls(self, paths: Paths) -> Floats:
-        """(2K) for each arc the sum of what the sets pay that it enters."""
-        toll = np.zeros(2 * len(paths.u))
-        for z, some in self.sets:
-            within = np.zeros(paths.junctions + 1, dtype=bool)
-            within[some] = True
-            u, v = within[paths.u], within[paths.v]
-            toll[0::2] += np.ldexp(float(z), -DIGITS) * (v & ~u)
-            toll[1::2] += np.ldexp(float(z), -DIGITS) * (u & ~v)
-        return toll
-
 
 def prices_of(paths: Paths, work: PathWork) -> Prices:
     """Those of the last path bound: its multipliers, and the duals of its arborescence."""
@@ -192,6 +177,8 @@ def prices_of(paths: Paths, work: PathWork) -> Prices:
 MOST, NODES, AHEAD = 160, 1000, 0.05
 """Paths of a part and nodes in its search, at most, and how far ahead the first level is for the prices at the border
 (`openpoint.search.paths.border`)."""
+ROUNDS = 10
+"""Rounds of prices before the trees grow: nothing more is proven meanwhile, and 10,476 buses take 5 s for each."""
 FEWEST = 8
 """Nodes of the search of a part where its tree is to do the same."""
 FEW = 500
@@ -280,7 +267,11 @@ class ProvenParts:
         if not self._planted(border, held, (of, work.status), FEWEST):  # what a search has that is stopped soon
             return
         if len(parts) > 1:
-            for _ in border.rounds(begun + gap, AHEAD, NODES, self.huge):
+            rounds = 0
+            for value in border.rounds(begun + gap, AHEAD, NODES, self.huge):
+                rounds += value > -np.inf
+                if rounds >= ROUNDS and value == border.best:
+                    break
                 yield True
             prices = held.moved(border.prices.y, border.prices.mu, border.prices.z)
             self._planted(border, prices, (of, work.status), NODES)

@@ -191,7 +191,7 @@ class PhaseSearch:
         first = status.tobytes()
         if first in self.begun:
             return self.begun[first]
-        few = len(many) == 1 and states_left(model.blocks, undecided(model.blocks)) <= FEW
+        few = _few(many)
         if math.isfinite(loss):
             flows.loss(status)
         while True:
@@ -308,9 +308,10 @@ class PhaseSearch:
         )
         limited = isinstance(tree, PhaseTree) and math.isfinite(tree.mildest[0])
         if tree.swept:
+            place, near = ("whole grid", "") if _few(many) else ("core of the grid", " of the whole grid")
             claim = (
-                f"{claim}; of {tree.swept:,} radial states the flow was computed in the core of the grid, which proves "
-                f"for all but {tree.left:,} what they lose at least in the flow of the whole grid near it"
+                f"{claim}; of {tree.swept:,} radial states the flow was computed in the {place}, which proves "
+                f"for all but {tree.left:,} what they lose at least in the flow{near} near it"
                 f"{', or that they break limits there' if limited else ''}; those were evaluated"
             )
         if len(places := np.unique(np.concatenate([each.blocks.bus[jumping(each.blocks)] for each in many]))):
@@ -324,6 +325,11 @@ class PhaseSearch:
             return f"{claim}; it finds no flow of the answer, of which OpenDSS has one"
         differs = abs(self.loss * self.base_kw / upper - 1.0)
         return f"{claim}; OpenDSS, which judges the answer, differs from it by {differs:.0e} of the loss there"
+
+
+def _few(many: list[PhaseModel]) -> bool:
+    """Whether the flows of all radial states are computed in the whole grid."""
+    return len(many) == 1 and states_left(many[0].blocks, undecided(many[0].blocks)) <= FEW
 
 
 def _of_core(price: Price, core: Core, known: States) -> Price:
