@@ -124,11 +124,11 @@ def _certificate() -> None:
 
 def _parts_of_paths() -> None:
     # Grids of 200 paths and more are bounded by parts of these; after some looks whether to stop the search is stopped.
-    network = build_network(_mesh(11))
-    search_topologies(network, stop=_After(20))
+    search_topologies(build_network(_mesh(11, 11)), stop=_After(20))
+    network = build_network(_mesh(9, 10))  # one part: no prices of borders are looked for before its tree grows
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "proof.cert"
-        search_topologies(network, stop=_After(30), certificate=file)
+        search_topologies(network, stop=_After(24), certificate=file)
         check(Question.of(network), file)
 
 
@@ -143,9 +143,9 @@ class _After:
         return self.left < 0
 
 
-def _mesh(side: int) -> Grid:
-    """A square mesh of lines that may all be opened, with a source in a corner and loads that differ."""
-    at = {(i, j): f"{i} {j}" for i in range(side) for j in range(side)}
+def _mesh(rows: int, columns: int) -> Grid:
+    """A mesh of lines that may all be opened, with a source in a corner and loads that differ."""
+    at = {(i, j): f"{i} {j}" for i in range(rows) for j in range(columns)}
     ends = [(a, (a[0] + i, a[1] + j)) for a in at for i, j in ((0, 1), (1, 0)) if (a[0] + i, a[1] + j) in at]
     size = [1.0 + k * k % 7 for k in range(len(ends))]
     lines = {"name": [f"line {k}" for k in range(len(ends))], "r_ohm": [0.1 * z for z in size]}
@@ -174,7 +174,7 @@ def _phases() -> None:
             files.load("ieee13-microgrids"), method=TopologySearch(), limits=Limits(voltage=False, current=False)
         )
         # One with more radial states than are swept at a node.
-        one = _of_one_phase(_mesh(4))
+        one = _of_one_phase(_mesh(4, 4))
         answer = reconfigure(one, method=TopologySearch(gap=0.2))
         # The checker bounds flows in the core after many of the whole grid.
         model, today = _model(answer.grid_after or one)
@@ -182,10 +182,12 @@ def _phases() -> None:
         checker.flows.value(status)
         for _ in range(CHECKED + 1):
             checker.flows.least(status, free_of_charge, 0.0)
-        # A piece whose loop stays closed.
-        loop = _of_one_phase(_mesh(2))
-        blocks = _model(loop.with_tables(lines=loop.lines.with_columns(switchable=False)))[0].blocks
-        Pieces.of(blocks, np.where(blocks.is_source, -1, np.argmax(blocks.is_source)), balanced(blocks)).flows()
+        # A piece that is a tree, and one whose loop stays closed.
+        loop = _of_one_phase(_mesh(2, 2))
+        for count in (3, 4):
+            lines = loop.lines.head(count).with_columns(switchable=False)
+            blocks = _model(loop.with_tables(lines=lines))[0].blocks
+            Pieces.of(blocks, np.where(blocks.is_source, -1, np.argmax(blocks.is_source)), balanced(blocks)).flows()
 
 
 def _of_one_phase(grid: Grid) -> Grid:

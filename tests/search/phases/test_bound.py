@@ -511,7 +511,7 @@ def test_of_two_flows_of_a_load_that_jumps_the_one_that_loses_less_is_taken() ->
 
 
 def test_more_states_than_a_number_holds_are_many() -> None:
-    mesh, phase = _mesh(28), pl.lit("a").alias("phases")
+    mesh, phase = _mesh(28, 28), pl.lit("a").alias("phases")
     tables = {"buses": mesh.buses, "lines": mesh.lines, "loads": mesh.loads}
     one = mesh.with_tables(**{name: table.with_columns(phase) for name, table in tables.items()})
     asked = phases_question(one, free=("topology",))

@@ -36,12 +36,6 @@ def prepared(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool
 
 
 @lean
-def restricted(paths: Paths, of_paths: PathWork, work: Work) -> bool:
-    """Restrict the states of paths by those of branches; False where a path has none."""
-    return sweeps.from_branches(paths, of_paths, work.status)
-
-
-@lean
 def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge: float) -> float:
     """`openpoint.search.paths.bound.path_bound`, with the residuals of its balances."""
     value = bound.path_bound(model, paths, of_paths, work.status, huge)
