@@ -77,6 +77,7 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.partition --json $(OUT)/partition.json --figure $(OUT)/partition.png
 	@$(BIN)/python -m benchmarks.partition_samples --json $(OUT)/partition_samples.json
 	@$(BIN)/python -m benchmarks.dispatch --json $(OUT)/dispatch.json
+	@$(BIN)/python -m benchmarks.phases
 	@$(BIN)/python -m benchmarks.dispatch_phases
 	@$(BIN)/python -m benchmarks.day_speed
 	@$(BIN)/python -m benchmarks.secure

@@ -7,12 +7,14 @@ from openpoint.errors import OptionError
 from openpoint.formulations.phases import phases_question
 from openpoint.search.exchange.phases import PhasesEvaluator, excess
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF
+from openpoint.search.phases.flow import UNDECIDED
 from openpoint.search.phases.limits import BlockLimits
 from openpoint.search.phases.model import Box, phase_model
 from openpoint.search.phases.pieces import undecided
 from openpoint.search.phases.states import AllStates
 from openpoint.search.phases.tree import Flows, PhaseTree, status_of
 from tests.builders.meshed import meshed
+from tests.search.phases.test_bound import bound, grids
 from tests.search.phases.test_parts import chains
 
 
@@ -80,3 +82,35 @@ def test_states_that_are_left_out_in_the_core_break_limits(kind: str) -> None:
     assert broken < count
     assert out > 0.2 * broken
     assert searched > 1
+
+
+@pytest.mark.parametrize("kind", ["power", "all", "held"])
+def test_a_bound_in_boxes_of_limits_is_never_above_the_best_state_that_keeps_them(kind: str) -> None:
+    """Partial states at random, limits of voltages that some radial states break."""
+    count = higher = 0
+    for seed, case in grids(kind, range(20, 34)):
+        rng, wide, flows = np.random.default_rng(seed), case.model.blocks, Flows(case.model.blocks)
+        free = wide.has & ~wide.is_source[:, None]
+        sizes = list[np.ndarray]()
+        for status in case.status:
+            flows.loss(status)
+            sizes.append(np.where(free, np.abs(flows.trees.v) ** 2, np.inf))
+        w = np.array(sizes)
+        some = w[rng.integers(len(w))]
+        low = np.where(free & (rng.random(free.shape) < 0.5), 0.999 * some, 0.0)
+        none = np.full(wide.carries.shape, np.inf)
+        limits = BlockLimits(low, np.full(low.shape, np.inf), none, np.zeros((2, *none.shape)))
+        narrow = wide._replace(box=limits.narrowed(wide.box))
+        keeps = ~(w < low).any(axis=(1, 2))
+        for _ in range(12):
+            tree = case.status[rng.integers(len(case.status))]
+            status = np.where(wide.movable & (rng.random(len(tree)) < rng.random()), UNDECIDED, tree).astype(np.int8)
+            completes = ((case.status == status) | (status == UNDECIDED)).all(axis=1)
+            best = case.loss[completes & keeps].min(initial=np.inf)
+            h = np.zeros(wide.has.shape, dtype=np.complex128)
+            other = bound(wide, status, h.copy(), 8)
+            found = bound(narrow, status, h, 8)
+            assert found <= best * (1.0 + 1e-9) + 1e-12, seed
+            count, higher = count + np.isfinite(best), higher + (found > other * (1.0 + 1e-6))
+    assert count > 60
+    assert higher > 0.1 * count

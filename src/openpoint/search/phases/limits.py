@@ -14,8 +14,9 @@ from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits
 from openpoint.search.phases.deviation import Ranges, deviate, exceed, no_ranges, sizes_for
 from openpoint.search.phases.flow import CLOSED, Trees
-from openpoint.search.phases.model import RADII, SIZES, SLOT, STEP_U, Blocks, PhaseModel
+from openpoint.search.phases.model import RADII, SIZES, SLOT, STEP_U, Blocks, PhaseModel, box_rows
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced
+from openpoint.search.phases.states import SURE
 
 WITHIN = 2, 4
 """Which of `RADII` limits are judged within."""
@@ -56,6 +57,13 @@ class BlockLimits:
     def any(self) -> bool:
         """Whether there is a limit."""
         return bool((self.w_min > 0.0).any() or np.isfinite(self.w_max).any() or np.isfinite(self.l_max).any())
+
+    def narrowed(self, boxes: Floats) -> Floats:
+        """Boxes of buses (n, 9) without voltages that break a limit for certain; as they are where none is left."""
+        low = np.maximum(boxes[:, :3], np.sqrt(self.w_min * (1.0 - SURE)))
+        high = np.minimum(boxes[:, 3:6], np.sqrt(self.w_max * (1.0 + SURE)))
+        left = np.asarray((low < high).all(axis=1))
+        return np.where(left[:, None], box_rows(low, high, boxes[:, 8]), boxes)
 
     def of_core(self, whole: Blocks, core: Core) -> Ranges:
         """Those of the core and of what hangs on it, of a grid whose branches may be in series in the core."""

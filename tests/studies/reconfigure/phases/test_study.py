@@ -395,6 +395,35 @@ def test_what_nothing_feeds_and_nothing_draws_from_stays_dark() -> None:
         assert stays is any("kW would be drawn there" in note for note in fed.notes)
 
 
+def test_the_search_keeps_limits_of_voltages_as_all_topologies_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By bounds alone: of one state that is left a node has the flow."""
+    monkeypatch.setattr("openpoint.studies.reconfigure.phases.search.FEW", 0)
+    monkeypatch.setattr("openpoint.search.phases.tree.FEW", 1)
+    kept = broken = tighter = 0
+    for seed in range(5):
+        grid = meshed(seed)
+        for v_min in (0.95, 0.97, 0.98):
+            limits = Limits(v_min_pu=v_min)
+            try:
+                found = reconfigure(grid, method=TopologySearch(gap=1e-6), limits=limits)
+            except OptionError:
+                break
+            every = reconfigure(grid, method=Enumeration(), limits=limits)
+            assert found.has_answer is every.has_answer
+            if not every.has_answer:
+                broken += 1
+                continue
+            assert found.loss_kw == pytest.approx(every.loss_kw, rel=1e-5)
+            assert found.lower_bound_kw is not None
+            assert every.loss_kw is not None
+            assert every.loss_kw * (1.0 - 1e-5) < found.lower_bound_kw < every.loss_kw * (1.0 + 1e-5)
+            kept += 1
+            tighter += any("that keep the limits of voltages" in note for note in found.notes)
+    assert kept > 5
+    assert broken > 0
+    assert tighter == kept
+
+
 def test_the_search_relaxes_limits_as_all_topologies_do() -> None:
     compared = 0
     for seed in range(6):

@@ -105,7 +105,8 @@ class PhaseSearch:
 
     Attributes:
         evaluator: the exact power flow of OpenDSS. method, log, deadline: of the run. locks: names of branches that are
-            locked open and closed. begun: by the state that a search begins with, with any limits, what it made of it.
+            locked open and closed. begun: where limits change from search to search, by the state that one begins with
+            what it made of it; the bound then knows no limits.
         nearest: of the states that break limits by the sweep the one that does least, with its violation.
         best: the best state by OpenDSS. loss: of the best that keeps the limits, by the sweep, per unit, with the price
             of what is switched.
@@ -116,7 +117,7 @@ class PhaseSearch:
     log: EvaluationLog
     deadline: Deadline
     locks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    begun: dict[bytes, Begun] = field(default_factory=dict)
+    begun: dict[bytes, Begun] | None = None
     best: EvaluatedState | None = None
     loss: float = math.inf
     nearest: tuple[float, Bools] | None = None
@@ -164,10 +165,15 @@ class PhaseSearch:
             self._note_limits(model, flows, limits, tree.mildest[0], core.whole(tree.mildest[1], known))
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
         bounded = [each.within(boxes) for each in many]
-        self.notes.append(self._claim(boxes, outcome.upper_bound, tree, bounded))
+        kept = self._knows_limits(many) and bool((limits.narrowed(boxes) != boxes).any())
+        self.notes.append(self._claim(boxes, outcome.upper_bound, tree, bounded, kept=kept))
         if self.method.certificate is not None and not done and math.isfinite(self.loss):
             self._certify(self.method.certificate, model, Box.over(boxes), outcome.lower_bound)
         return outcome
+
+    def _knows_limits(self, many: list[PhaseModel]) -> bool:
+        """Whether the bound is that of states that keep limits of voltages, which some of several demands may miss."""
+        return self.begun is None and len(many) == 1
 
     @property
     def _cutoff(self) -> float:
@@ -188,8 +194,8 @@ class PhaseSearch:
                 loss, status = min((loss, status), (found, at), key=lambda each: each[0])
             else:  # OpenDSS may have a flow of it
                 self._judge(start)
-        first = status.tobytes()
-        if first in self.begun:
+        first, narrow = status.tobytes(), self._knows_limits(many)
+        if self.begun is not None and first in self.begun:
             return self.begun[first]
         few = _few(many)
         if math.isfinite(loss):
@@ -198,13 +204,17 @@ class PhaseSearch:
             boxes = model.blocks.box
             for each in flows.each if math.isfinite(loss) else ():
                 boxes = box_around(each.trees.v, model.blocks.has, boxes)
+            blocks = [each.within(boxes).blocks for each in many]
+            blocks = [each._replace(box=limits.narrowed(boxes)) for each in blocks] if narrow else blocks
             try:
-                cores = cores_of([each.within(boxes).blocks for each in many], status, over, whole=few)
+                cores = cores_of(blocks, status, over, whole=few)
             except TimeoutError:
                 if made is None:
                     raise
                 return made
-            made = self.begun[first] = boxes, cores, status
+            made = boxes, cores, status
+            if self.begun is not None:
+                self.begun[first] = made
             if few or not math.isfinite(loss):
                 return made
             of_core = _of_core(flows.price, cores[0], status)
@@ -293,7 +303,9 @@ class PhaseSearch:
         self.log.write(self.best)
         return Outcome(why, decision, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
 
-    def _claim(self, boxes: Floats, upper: float, tree: PhaseTree | FuturesTree, many: list[PhaseModel]) -> str:
+    def _claim(
+        self, boxes: Floats, upper: float, tree: PhaseTree | FuturesTree, many: list[PhaseModel], *, kept: bool
+    ) -> str:
         box, whole, far = Box(), Box.over(boxes), BEYOND + GRAIN
         wider = int((boxes != box.row).any(axis=1).sum())
         more = (
@@ -302,8 +314,9 @@ class PhaseSearch:
             f"{whole.v_min:.3g} to {whole.v_max:.3g} pu and {whole.turn:.3g} degrees)"
         )
         claim = (
-            f"the bound holds for all radial states whose voltages to neutral lie between {box.v_min:.3g} and "
-            f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases"
+            f"the bound holds for all radial states {'that keep the limits of voltages, ' if kept else ''}whose "
+            f"voltages to neutral lie between {box.v_min:.3g} and {box.v_max:.3g} pu, with angles of "
+            f"120 ± {box.turn:.3g} degrees between phases"
             f"{more if wider else ''}, in the power flow of the search"
         )
         limited = isinstance(tree, PhaseTree) and math.isfinite(tree.mildest[0])
@@ -349,6 +362,6 @@ def search_phases(
 ) -> tuple[Outcome, EvaluatedState | None, tuple[str, ...]]:
     """The outcome, the best state and what the bound covers; `begun`: what searches with other limits began with."""
     log = EvaluationLog(evaluator, progress, deadline, "topology search")
-    search = PhaseSearch(evaluator, method, log, deadline, locks, {} if begun is None else begun)
+    search = PhaseSearch(evaluator, method, log, deadline, locks, begun)
     outcome = search.run(model, starts)
     return outcome, search.best, tuple(search.notes)

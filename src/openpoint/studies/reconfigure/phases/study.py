@@ -239,7 +239,7 @@ class PreparedPhases:
         with deadline_of(self.method.time_limit_s, deadline) as until:
             evaluator = PhasesEvaluator(self.question)
             _LOG.info("built the network and its exact power flow; the method begins")
-            begun: dict[bytes, Begun] = {}
+            begun: dict[bytes, Begun] | None = {} if self.options.soft_limits else None
             answer = self._answer(evaluator, progress, until, begun)
             _LOG.info("the method ended")
             if self.options.soft_limits:
@@ -247,7 +247,11 @@ class PreparedPhases:
             return phases_result(evaluator, str(self.method), answer)
 
     def _answer(
-        self, evaluator: PhasesEvaluator, progress: Progress | None, deadline: Deadline, begun: dict[bytes, Begun]
+        self,
+        evaluator: PhasesEvaluator,
+        progress: Progress | None,
+        deadline: Deadline,
+        begun: dict[bytes, Begun] | None,
     ) -> PhasesAnswer:
         """The outcome of the method, with the limits of the evaluator."""
         first = first_state(evaluator).closed
