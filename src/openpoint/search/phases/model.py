@@ -86,7 +86,7 @@ MODES = {1: ((1.0,),), 2: ((1.0, 1.0), (1.0, -1.0)), 3: ((1.0, 1.0, 1.0), (1.0, 
 
 STEP_U, SIZES, BELOW = 2e-3, 70, 45
 """Sizes of voltages at which the flow of a piece is known: their distance, pu, how many, how many below the start's."""
-RADII = 1.5e-3, 2e-3, 3e-3, 4.5e-3, 7e-3
+RADII = 1.5e-3, 2e-3, 3e-3, 4.5e-3, 7e-3, 0.012
 """Distances of a voltage, pu, from one of these within which it is known how far that flow is from linear."""
 
 
@@ -354,31 +354,38 @@ def _branch(parts: _Parts, members: list[int], pair: tuple[int, int]) -> _Branch
     z = parts.dense(parts.z, at)
     shunts = [parts.dense(part, at) for part in parts.shunts]
     turn = np.where(is_back, -1.0, 1.0)
-    z = z * np.outer(turn, turn)
-    phases = (np.abs(rows).sum(axis=1) > 0).all(axis=0)
+    z = z * turn[:, None] * turn
+    present = (np.abs(rows).sum(axis=1) > 0).all(axis=0)
     admittance = np.zeros((2, 3, 3), dtype=np.complex128)
     for side, shunt in enumerate(shunts):
-        for end in (0, 1):
+        for end in (0, 1) if shunt.any() else ():
             here = np.where(is_back == (end != side), 1.0, 0.0)[:, None] * rows[end]
             admittance[end] += here.conj().T @ shunt @ here
     impedance, ratio = np.zeros((2, 2, 3, 3), dtype=np.complex128)
-    ways = np.zeros(2, dtype=np.bool_)
+    ways, phases = np.ones(2, dtype=np.bool_), np.flatnonzero(present)
+    place, one = (slice(None), phases[:, None], phases), np.eye(len(phases))
+    if len(at) == len(phases) and (rows[:, :, phases] == one).all():  # a line
+        impedance[place], ratio[place] = _firm(z), one
+        return impedance, ratio, ways, admittance[0], admittance[1], present
     for way in (0, 1):
         near, far = rows[way][:, phases], rows[1 - way][:, phases]
         if far.shape[0] != far.shape[1]:
             names = ", ".join(network.branch_names[b] for b in members)
             raise OptionError(f"{names}: windings between two lines, beside which a branch may open")
         # Of a delta winding the voltages sum to zero, and so do the currents (`_refuse_other_trees`).
-        straight = bool((far == np.eye(len(far))).all())
+        straight = bool((far == one).all())
         ways[way] = straight or bool(np.linalg.cond(far) < 1.0 / _SINGULAR)
         back = far if straight else np.linalg.pinv(far, rcond=_SINGULAR)
         # No current passes that does not sum to zero there, so that any impedance is right for it: 1.
-        series = back @ z @ back.conj().T + (np.eye(len(far)) - back @ far)
-        least = np.linalg.eigvalsh((series + series.conj().T) / 2.0).min()
-        series = series + max(0.0, LEAST_R - least) * np.eye(len(series))
-        impedance[way][np.ix_(phases, phases)] = series
-        ratio[way][np.ix_(phases, phases)] = back @ near
-    return impedance, ratio, ways, admittance[0], admittance[1], phases
+        impedance[way][place[1:]] = _firm(back @ z @ back.conj().T + (one - back @ far))
+        ratio[way][place[1:]] = back @ near
+    return impedance, ratio, ways, admittance[0], admittance[1], present
+
+
+def _firm(z: Complexes) -> Complexes:
+    """An impedance with as much more resistance as it needs to have `LEAST_R` for any currents."""
+    least = z[0, 0].real if len(z) == 1 else np.linalg.eigvalsh((z + z.conj().T) / 2.0).min()
+    return np.asarray(z + max(0.0, LEAST_R - least) * np.eye(len(z)))
 
 
 @dataclass(frozen=True)
