@@ -27,6 +27,7 @@ from openpoint.search.phases.states import complete, graph_for, swept_for
 from openpoint.search.phases.tree import (
     Flows,
     PhaseTree,
+    bounds_pay,
     box_around,
     closed_of,
     jumping,
@@ -359,12 +360,17 @@ def test_of_loads_of_constant_power_the_bound_of_a_tree_is_its_loss() -> None:
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held"])
-def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
+@pytest.mark.parametrize("bounded", [True, False])
+def test_the_search_finds_what_enumeration_finds(kind: str, bounded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With bounds of nodes, and with flows of states alone, until these prove little."""
+    if not bounded:
+        monkeypatch.setattr("openpoint.search.phases.tree.FEW", 2)
     for seed, case in grids(kind, range(20, 26)):
         flows = Flows(case.model.blocks)
         best = [case.loss.max() * 1.001]
-        core = core_of(case.model.blocks, case.status[0])
-        tree = PhaseTree(core, best[0])
+        core = core_of(case.model.blocks, case.status[0], sampled=bounded)
+        assert core.bound <= case.loss.min() * (1.0 + 1e-9)
+        tree = PhaseTree(core, best[0], bounded=bounded)
 
         def leaf(
             at: States,
@@ -380,6 +386,18 @@ def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
         assert grow(tree, leaf, lambda: False)
         assert best[0] == pytest.approx(case.loss.min(), rel=1e-9), seed
         assert min(tree.lowest, best[0]) >= best[0] * (1.0 - 1.1e-6)
+
+
+def test_bounds_pay_where_they_exclude_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openpoint.search.phases.tree.FEW", 2)
+    found = [0, 0]
+    for _, case in grids("power", range(40, 50)):
+        core = core_of(case.model.blocks, case.status[0], sampled=False)
+        assert bounds_pay(core.sampled(), case.status[0], np.inf)
+        if core.unsampled is not None and len(case.status) > 4:
+            found[0] += bounds_pay(core, case.status[0], 0.5 * case.loss.min())
+            found[1] += bounds_pay(core, case.status[0], 2.0 * case.loss.max())
+    assert found[0] > 0 == found[1]
 
 
 def test_flows_are_those_of_opendss() -> None:

@@ -39,11 +39,16 @@ class FuturesFlows:
 
 
 def cores_of(
-    blocks: Sequence[Blocks], status: States, over: Callable[[], bool] = never, *, whole: bool = False
+    blocks: Sequence[Blocks],
+    status: States,
+    over: Callable[[], bool] = never,
+    *,
+    whole: bool = False,
+    sampled: bool = True,
 ) -> list[Core]:
     """The cores under each demand, of the same buses and branches; as `core_of`."""
     kept = np.any([loaded(each) for each in blocks], axis=0)
-    return [core_of(each, status, kept, over, whole=whole) for each in blocks]
+    return [core_of(each, status, kept, over, whole=whole, sampled=sampled) for each in blocks]
 
 
 @dataclass(frozen=True)

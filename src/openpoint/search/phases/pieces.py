@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from openpoint.search.phases.bound import Squares, squares_for
 from openpoint.search.phases.deviation import FORTESCUE, remain, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, UNDECIDED, Trees, respond, sweep, trees_for
 from openpoint.search.phases.model import BELOW, MODES, RADII, SIZES, STEP_U, Blocks, Hung
-from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.multipliers import Pattern, improve, pattern_for
 from openpoint.search.phases.response import eliminate
 from openpoint.twostage.workers.pool import never
 
@@ -33,12 +33,35 @@ ROUNDS = 10
 
 
 @dataclass(frozen=True)
+class WholeBounds:
+    """The whole grid with multipliers (n, 3), at which the bound has currents of sizes (m), and room for its bounds.
+
+    Attributes:
+        found: what pieces add to these, once that is known.
+    """
+
+    blocks: Blocks
+    priority: Ints
+    h: Complexes
+    current: Floats
+    tools: tuple[Trees, Squares, Pattern]
+    found: list[Hung] = field(default_factory=list)
+
+    def bound(self, status: States, rounds: int, enough: float) -> float:
+        """That of a partial state (m); more than `enough` need not be known."""
+        self.tools[0].v[:] = balanced(self.blocks)
+        return float(improve(self.blocks, status, self.priority, self.h.copy(), rounds, enough, *self.tools))
+
+
+@dataclass(frozen=True)
 class Core:
     """A grid without its pieces.
 
     Attributes:
         blocks: of the core, with what its pieces add. h, v: (n, 3) multipliers and voltages around which that is known.
         bus, branch: (n), (m) numbers of its buses and branches in the whole grid.
+        bound: of all radial states of the whole grid, per unit; 0 where there is none. pieces: what they are made of.
+        unsampled: the whole grid, while it is not known what pieces add to the bound.
     """
 
     blocks: Blocks
@@ -46,6 +69,22 @@ class Core:
     v: Complexes
     bus: Ints
     branch: Ints
+    bound: float = 0.0
+    pieces: Pieces | None = None
+    unsampled: WholeBounds | None = None
+
+    def sampled(self, over: Callable[[], bool] = never) -> Core:
+        """The same with what pieces add to the bound; with that there is none where `over` says so."""
+        if self.unsampled is None or self.pieces is None:
+            return self
+        found, blocks = self.unsampled.found, self.blocks
+        try:
+            if not found:
+                found.append(self.pieces.sampled(self.unsampled.h, blocks.hung, over))
+            blocks = blocks._replace(hung=found[0])
+        except TimeoutError:
+            pass
+        return replace(self, blocks=blocks, unsampled=None)
 
     def reaches(self, v: Complexes) -> bool:
         """Whether what all pieces draw is known around voltages (n, 3) of the whole grid, of the sizes tabled."""
@@ -78,12 +117,14 @@ def core_of(
     over: Callable[[], bool] = never,
     *,
     whole: bool = False,
+    sampled: bool = True,
 ) -> Core:
     """The core around the flow of a state (m), at multipliers of the bound with all undecided, else of the state's.
 
     Args:
         kept: (n) buses that stay even if nothing is there and only two branches meet; default: none.
         whole: it is the whole grid, of which nothing is left out.
+        sampled: with what pieces add to the bound, which takes as long as what they draw.
 
     Raises:
         TimeoutError: `over` said so.
@@ -92,24 +133,31 @@ def core_of(
     trees, squares = trees_for(blocks), squares_for(blocks)
     priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
     tools = trees, squares, pattern_for(blocks)
-    for at_first in (undecided(blocks), status):
+    for bounds in (True, False):
         h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
         trees.v[:] = balanced(blocks)
-        if improve(blocks, at_first, priority, h, ROUNDS, math.inf, *tools) > 0.0:
+        found = improve(blocks, undecided(blocks) if bounds else status, priority, h, ROUNDS, math.inf, *tools)
+        if found > 0.0:
             break
+    current = np.asarray(np.linalg.norm(trees.i, axis=1))
+    bound = float(found) if bounds and found > 0.0 else 0.0
     core, hung = at < 0, at >= 0
     if not hung.any():
-        return Core(blocks, h, trees.v, np.arange(len(blocks.has)), np.arange(len(blocks.fr)))
+        return Core(blocks, h, trees.v, np.arange(len(blocks.has)), np.arange(len(blocks.fr)), bound)
     inner = core[blocks.fr] & core[blocks.to]
     sweep(blocks, status, priority, trees, CHANGE, False)
-    made = Pieces.of(blocks, at, trees.v)
+    pieces, of_all = Pieces.of(blocks, at, trees.v), WholeBounds(blocks, priority, h, current, tools)
     buses, branches = np.flatnonzero(core), np.flatnonzero(inner)
     left = part_of(blocks, buses, branches, core)
-    pieces = made.sampled(h, over)
-    left = left._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
+    on = pieces.bus[pieces.root]
+    h0, mode, a = (np.zeros((len(on), *each), dtype=np.complex128) for each in ((3,), (6, 3), (13, 3, 3)))
+    reach, constant = np.ones((len(on), 6)), np.full((len(on), 13), -np.inf)
+    none = np.searchsorted(buses, on), h0, mode, reach, constant, a
+    left = left._replace(hung=Hung(*none, *pieces.flows(over)))
     left, at_buses, at_branches = in_series(left, None if kept is None else kept[buses])
     buses = buses[at_buses]
-    return Core(left, h[buses], trees.v[buses], buses, branches[at_branches])
+    made = Core(left, h[buses], trees.v[buses], buses, branches[at_branches], bound, pieces, of_all)
+    return made.sampled(over) if sampled else made
 
 
 def loaded(blocks: Blocks) -> Bools:
@@ -227,12 +275,13 @@ class Pieces:
     """The pieces, as a grid whose sources are the buses that they hang on, at the voltages of a flow.
 
     Attributes:
-        bus: (n) numbers in the whole grid. root: (count) numbers here of the buses that they hang on. group: (n) number
-            of the piece. trees, squares: room.
+        bus: (n) numbers in the whole grid. v: (n, 3) voltages of the flow. root: (count) numbers here of the buses that
+            they hang on. group: (n) number of the piece. trees, squares: room.
     """
 
     blocks: Blocks
     bus: Ints
+    v: Complexes
     root: Ints
     group: Ints
     trees: Trees
@@ -254,17 +303,18 @@ class Pieces:
         trees.v[:] = v[buses]
         root = np.flatnonzero(roots)
         group = np.searchsorted(buses[root], np.where(roots, buses, at[buses]))
-        return Pieces(found, buses, root, group, trees, squares_for(found))
+        return Pieces(found, buses, v[buses], root, group, trees, squares_for(found))
 
     @property
     def status(self) -> States:
         """(m) states of the branches, all closed."""
         return np.where(self.blocks.closes, LOOP, CLOSED).astype(np.int8)
 
-    def sampled(self, h: Complexes, over: Callable[[], bool]) -> Hung:
-        """What the pieces add, around multipliers (n, 3) of the whole grid."""
+    def sampled(self, h: Complexes, hung: Hung, over: Callable[[], bool]) -> Hung:
+        """With what the pieces add to the bound, around multipliers (n, 3) of the whole grid."""
         blocks, root, group, on = self.blocks, self.root, self.group, self.bus[self.root]
         status = self.status
+        blocks.held[root], self.trees.v[:] = self.v[root], self.v
         priority, pattern = np.arange(len(self.bus)), pattern_for(blocks)
         modes = _modes(blocks.has[root])
         reach = np.tile(REACH, (len(on), 1))
@@ -302,7 +352,7 @@ class Pieces:
                     reach[near, i] *= 0.5
             while not all(sample(1 + 2 * i + k, (1.0 - 2.0 * k) * reach[:, i, None] * modes[:, i]) for k in (0, 1)):
                 reach[:, i] *= 0.5
-        return Hung(on, h[on], modes, reach, constant, a, *self.flows(over))
+        return hung._replace(h=h[on], mode=modes, reach=reach, constant=constant, a=a)
 
     def drawn(self, v: Complexes) -> Complexes | None:
         """(count, 4) currents and losses at voltages (count, 3); None where there is no flow."""

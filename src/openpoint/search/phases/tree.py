@@ -21,6 +21,7 @@ from openpoint.search.phases.parts import rest_of
 from openpoint.search.phases.pieces import Core, balanced, undecided
 from openpoint.search.phases.states import AllStates, graph_for, probe, propagate, states_left
 from openpoint.search.tree import Queue
+from openpoint.twostage.workers.pool import never
 
 ROOT_ROUNDS, ROUNDS = 12, 3
 """Rounds of the fixed point at the first node, and at others."""
@@ -28,6 +29,8 @@ PAYS, PACE = 20, 16
 """Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
+MANY, TRIED = 200_000, 5
+"""Radial states from which on bounds are computed in any case, and how many nodes tell whether they are else."""
 KICK, FAILED = 3, 10
 """Exchanges at random from the best state of local search, and after how many descents from there that find none
 better it ends."""
@@ -141,6 +144,24 @@ def _path(blocks: Blocks, edge: Ints, way: Ints, bus: int) -> list[int]:
     return found
 
 
+def bounds_pay(core: Core, known: States, enough: float) -> bool:
+    """Whether any of some nodes is done by its bound that are drawn at random, and have few states.
+
+    Args:
+        known: (M) states of branches that are not in the core. enough: loss from which on a node is done.
+    """
+    of_all, blocks, graph, rng = core.unsampled, core.blocks, graph_for(core.blocks), np.random.default_rng(0)
+    if of_all is None or states_left(blocks, undecided(blocks)) <= FEW or math.isinf(enough):
+        return of_all is None
+    for _ in range(TRIED):
+        status = undecided(blocks)
+        while propagate(blocks, status, graph) and states_left(blocks, status) > FEW:
+            status[rng.choice(np.flatnonzero(status == UNDECIDED))] = rng.choice((OPEN, CLOSED))
+        if of_all.bound(core.whole(status, known), ROUNDS, enough) >= enough:
+            return True
+    return False
+
+
 def priority_of(core: Core) -> Ints:
     """(n) buses in the order in which they become tops: with most phases, and of these with the highest voltages."""
     return np.lexsort((-np.abs(core.v).max(axis=1), -core.blocks.has.sum(axis=1)))
@@ -153,16 +174,32 @@ class PhaseTree:
     states are left at a node, the flows of all of them are computed, in the core with what its pieces draw, and those
     are leaves that do not lose enough in the whole grid for sure. Before that, nodes are divided by the rest of the
     core without its parts of few states; where few states of the rest are left, their flows tell which of them are
-    nodes, in which these parts alone are undecided.
+    nodes, in which these parts alone are undecided. Of a core without samples of what pieces add to it there is no
+    bound but that of all states: so all of them are swept, unless flows prove little of what they lose.
 
     Attributes:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound. swept: flows of the core so far.
         left: leaves among these, of which it was not proved that they lose enough, or break limits.
     """
 
-    def __init__(self, core: Core, cutoff: float, price: Price = free_of_charge, ranges: Ranges | None = None) -> None:
-        """`ranges`: limits; states that break them in each flow near that of the core are left out."""
+    def __init__(
+        self,
+        core: Core,
+        cutoff: float,
+        price: Price = free_of_charge,
+        ranges: Ranges | None = None,
+        over: Callable[[], bool] = never,
+        *,
+        bounded: bool = True,
+    ) -> None:
+        """With no node but the first.
+
+        Args:
+            ranges: limits; states that break them in each flow near that of the core are left out.
+            over: whether there is no time for samples. bounded: whether nodes are bounded from the first one on.
+        """
         blocks = core.blocks
+        self._core, self._over = core, over
         self.blocks, self.cutoff, self.nodes, self.price = blocks, cutoff, 0, price
         self.priority = priority_of(core)
         self._trees, self._squares = trees_for(blocks), squares_for(blocks)
@@ -179,6 +216,8 @@ class PhaseTree:
             self._rest = AllStates(rest.blocks, FEW + 1)
             self._first = np.isin(np.arange(len(blocks.fr)), rest.branch)
         self.root, first = math.inf, core.h
+        if bounded or states_left((self._rest or self._all).blocks, self._status[self._first]) > MANY:
+            self._sample()
         if self._follow(self._status):
             tried = []
             for h in (np.zeros_like(core.h), core.h.copy()):
@@ -233,7 +272,11 @@ class PhaseTree:
                 self._queue.done(bound)
                 return False
             # Where voltages are too low for flows in the core to prove much, bounds may: then one state is few.
-            if states_left(self.blocks, status) <= (FEW if 2 * self._unproved <= self._all.count else 1):
+            weak = 2 * self._unproved > self._all.count
+            if weak and self._core.unsampled is not None:
+                self._sample()
+                continue
+            if states_left(self.blocks, status) <= (1 if weak else FEW):
                 self._near_from = bound
                 self._complete(status)
                 return True
@@ -244,9 +287,12 @@ class PhaseTree:
                     return True
             else:
                 first = status == UNDECIDED
-            if self._fixed * PAYS < self._probed and self.nodes % PACE:
-                value[:] = -math.inf
-                chosen = int(np.argmax(np.where(first, np.linalg.norm(self._trees.i, axis=1), -1.0)))
+            of_all = self._core.unsampled
+            if of_all is not None or (self._fixed * PAYS < self._probed and self.nodes % PACE):
+                value[:], i = -math.inf, np.linalg.norm(self._trees.i, axis=1)
+                chosen = int(
+                    np.argmax(np.where(first, i if of_all is None else of_all.current[self._core.branch], -1.0))
+                )
                 break
             self._probed += int((status == UNDECIDED).sum())
             fixed = probe(
@@ -266,6 +312,11 @@ class PhaseTree:
             other[chosen] = state
             self._push(least, other, h.copy())
         return False
+
+    def _sample(self) -> None:
+        """Find what pieces add to the bound."""
+        self._core = self._core.sampled(self._over)
+        self.blocks = self._core.blocks
 
     def _complete(self, status: States) -> None:
         """Sweep all radial states of a node; those that may lose less than the cutoff wait as leaves, the best first.
@@ -295,11 +346,11 @@ class PhaseTree:
     def _bound(self, status: States, h: Complexes, rounds: int) -> float:
         if math.isinf(price := self.price(status)):
             return price
-        found = improve(
-            *(self.blocks, status, self.priority, h, rounds, self._enough(status)),
-            *(self._trees, self._squares, self._pattern),
-        )
-        return price + (float(found) * (1.0 - MARGIN) if found > 0.0 else max(float(found), 0.0))
+        found = self._core.bound
+        if self._core.unsampled is None:
+            tools = self._trees, self._squares, self._pattern
+            found = max(found, improve(self.blocks, status, self.priority, h, rounds, self._enough(status), *tools))
+        return price + float(found) * (1.0 - MARGIN)
 
     def _push(self, bound: float, status: States, h: Complexes) -> None:
         if bound < self.cutoff:

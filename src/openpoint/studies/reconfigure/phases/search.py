@@ -27,6 +27,7 @@ from openpoint.search.phases.tree import (
     GRAIN,
     PhaseTree,
     Price,
+    bounds_pay,
     box_around,
     closed_of,
     jumping,
@@ -147,9 +148,11 @@ class PhaseSearch:
         if len(many) == 1:
             jumps = jumping(model.blocks).any()  # of two flows it is not known which is near
             ranges = None if jumps or not limits.any else limits.of_core(model.blocks, core)
-            tree = PhaseTree(core, self._cutoff, of_core, ranges)
+            pays = bounds_pay(core, known, self._cutoff)
+            tree = PhaseTree(core, self._cutoff, of_core, ranges, self.deadline.over, bounded=pays)
         else:
-            tree = FuturesTree(cores, demands.risk, self._cutoff, of_core)
+            sampled = [each.sampled(self.deadline.over) for each in cores]
+            tree = FuturesTree(sampled, demands.risk, self._cutoff, of_core)
 
         def leaf(at: States) -> None:
             self._try(model, flows, limits, core.whole(at, known))
@@ -207,7 +210,7 @@ class PhaseSearch:
             blocks = [each.within(boxes).blocks for each in many]
             blocks = [each._replace(box=limits.narrowed(boxes)) for each in blocks] if narrow else blocks
             try:
-                cores = cores_of(blocks, status, over, whole=few)
+                cores = cores_of(blocks, status, over, whole=few, sampled=False)
             except TimeoutError:
                 if made is None:
                     raise
