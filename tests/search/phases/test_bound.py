@@ -23,7 +23,7 @@ from openpoint.search.phases.model import EVERYWHERE, RADII, SIZES, STEP_U, Bloc
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
 from openpoint.search.phases.response import eliminate
-from openpoint.search.phases.states import complete, graph_for, swept_for
+from openpoint.search.phases.states import complete, graph_for, probe, propagate, swept_for
 from openpoint.search.phases.tree import (
     Flows,
     PhaseTree,
@@ -107,6 +107,31 @@ def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
                 assert found <= best * (1.0 + 1e-9) + 1e-12, (seed, rounds, size)
                 count += np.isfinite(found)
     assert count > 100
+
+
+@pytest.mark.parametrize("kind", ["power", "all"])
+def test_a_step_with_one_branch_more_open_is_about_a_round_of_its_own(kind: str) -> None:
+    """Its bound is one of all states with that branch open, and rises about as much."""
+    rises = list[tuple[float, float]]()
+    for seed, case in grids(kind, range(8)):
+        blocks, status = case.model.blocks, undecided(case.model.blocks)
+        priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+        h, value = np.zeros(blocks.has.shape, dtype=np.complex128), np.empty(len(status))
+        here = bound(blocks, status, h, 12)
+        trees = trees_for(blocks)
+        trees.v[:] = balanced(blocks)
+        tools = trees, squares_for(blocks), pattern_for(blocks), graph_for(blocks)
+        assert probe(blocks, status.copy(), priority, h, np.inf, *tools, value) >= 0
+        for e in np.flatnonzero(status == UNDECIDED):
+            best = case.loss[case.status[:, e] == OPEN].min(initial=np.inf)
+            assert value[e] <= best * (1.0 + 1e-9) + 1e-12, seed
+            if np.isfinite(best):
+                other = np.where(np.arange(len(status)) == e, OPEN, status).astype(np.int8)
+                assert propagate(blocks, other, graph_for(blocks))
+                rises.append((value[e] - here, bound(blocks, other, h.copy(), 1) - here))
+    by_step, by_round = np.array(rises).T
+    assert len(rises) > 30
+    assert by_step.sum() > 0.7 * by_round.sum() > 0.0
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held", "collapsed"])

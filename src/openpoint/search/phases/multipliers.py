@@ -1,8 +1,11 @@
-"""Compiled: good multipliers of the bound by a fixed point, and bounds with one branch more open.
+"""Compiled: good multipliers of the bound by a fixed point, and with one branch more open.
 
 One round: voltages down the forest at the least of the completed squares, i = −½ M⁻¹ K v_a; residuals r of the power
 balances at them, which are the gradient of the bound; h += L⁻¹ r with the 3 × 3 block Laplacian
 L = ½ Σ Cᴴ M⁻¹ C, C = [T diag(v_a), −diag(T v_a)], its curvature at fixed M and v (docs/methods.md M43).
+
+One branch more open takes its part r_e out of r, and ½ Cᴴ M⁻¹ C out of L. With x = L⁻¹ (r − r_e), X = L⁻¹ Cᴴ and
+G = ½ M⁻¹ the step is x + X (1 − G C X)⁻¹ G C x (Woodbury 1950): four right-hand sides with the factors of L at hand.
 """
 
 from __future__ import annotations
@@ -26,13 +29,33 @@ MOST = 1e4
 share proves that as well, since the bound is concave in them."""
 
 
+class Opening(NamedTuple):
+    """A node at its multipliers, where one branch more is opened at a time.
+
+    Attributes:
+        v, i, inverse, way: of the flow and the squares there. rest: (rows, 3) residuals.
+        h: (n, 3), right: (rows, 4, 3), c: (3, 4), w: (3, 3) and t: (3) are room.
+    """
+
+    v: Complexes
+    i: Complexes
+    inverse: Complexes
+    way: Ints
+    rest: Complexes
+    h: Complexes
+    right: Complexes
+    c: Complexes
+    w: Complexes
+    t: Complexes
+
+
 class Pattern(NamedTuple):
     """Fill of the block factors in minimum-degree order, and the factors themselves.
 
     Attributes:
         place: (n) row of a bus, −1 at sources. start, row: rows below the diagonal, by column. update_start, update:
             blocks that the product of two blocks of a column changes. off: (m) block of a branch.
-        block: (rows + fill, 3, 3). right: (rows, 3). inverse: (rows, 3, 3) of the diagonal.
+        block: (rows + fill, 3, 3). right: (rows, 3). inverse: (rows, 3, 3) of the diagonal. node: what `settle` leaves.
     """
 
     place: Ints
@@ -44,6 +67,17 @@ class Pattern(NamedTuple):
     block: Complexes
     right: Complexes
     inverse: Complexes
+    node: Opening
+
+
+def _opening_for(blocks: Blocks, rows: int) -> Opening:
+    """Empty arrays for a grid."""
+    n, m = len(blocks.has), len(blocks.fr)
+    v, i, inverse, rest, h, right, c, w, t = (
+        np.zeros(shape, dtype=np.complex128)
+        for shape in ((n, 3), (m, 3), (m, 3, 3), (rows, 3), (n, 3), (rows, 4, 3), (3, 4), (3, 3), 3)
+    )
+    return Opening(v, i, inverse, np.zeros(m, dtype=np.int64), rest, h, right, c, w, t)
 
 
 def pattern_for(blocks: Blocks) -> Pattern:
@@ -89,6 +123,7 @@ def pattern_for(blocks: Blocks) -> Pattern:
         block=np.zeros((count + int(start[-1]), 3, 3), dtype=np.complex128),
         right=np.zeros((count, 3), dtype=np.complex128),
         inverse=np.zeros((count, 3, 3), dtype=np.complex128),
+        node=_opening_for(blocks, count),
     )
 
 
@@ -284,6 +319,135 @@ def _solve(blocks: Blocks, h: Complexes, pattern: Pattern, w: Complexes) -> bool
             for j in range(3):
                 if pattern.place[b] >= 0:
                     h[b, j] *= MOST / most
+    return True
+
+
+@inlined
+def settle(
+    blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: Trees, found: Squares, pattern: Pattern
+) -> float:
+    """The bound of a node at its multipliers h, with what `opened` needs; −inf where it is not defined there."""
+    node, value = pattern.node, lower(blocks, status, priority, h, trees, found)
+    if not math.isfinite(value):
+        return -math.inf
+    _descend(blocks, status, trees, found)
+    _residuals(blocks, status, trees, found, pattern)
+    _assemble(blocks, status, trees, found, pattern)
+    for j in range(3):
+        for b in range(len(h)):
+            node.v[b, j], node.h[b, j] = trees.v[b, j], h[b, j]
+        for p in range(len(node.rest)):
+            node.rest[p, j] = pattern.right[p, j]
+        for e in range(len(status)):
+            node.i[e, j], node.way[e] = trees.i[e, j], found.way[e]
+            for k in range(3):
+                node.inverse[e, j, k] = found.inverse[e, j, k]
+    return value if _solve(blocks, node.h, pattern, found.room[0]) else -math.inf
+
+
+@inlined
+def _solve_all(pattern: Pattern, right: Complexes) -> None:
+    """L⁻¹ of four right-hand sides (rows, 4, 3), with the factors that `_solve` leaves."""
+    block, inverse, count = pattern.block, pattern.inverse, len(right)
+    for p in range(count):
+        here, first, last = right[p], pattern.start[p], pattern.start[p + 1]
+        for k in range(4):
+            a, b, c = here[k, 0], here[k, 1], here[k, 2]
+            if a == 0j and b == 0j and c == 0j:
+                continue
+            x = inverse[p, 0, 0] * a + inverse[p, 0, 1] * b + inverse[p, 0, 2] * c
+            y = inverse[p, 1, 0] * a + inverse[p, 1, 1] * b + inverse[p, 1, 2] * c
+            z = inverse[p, 2, 0] * a + inverse[p, 2, 1] * b + inverse[p, 2, 2] * c
+            for q in range(first, last):
+                below, f = right[pattern.row[q]], block[count + q]
+                for i in range(3):
+                    below[k, i] -= f[i, 0] * x + f[i, 1] * y + f[i, 2] * z
+    for p in range(count - 1, -1, -1):
+        here = right[p]
+        for q in range(pattern.start[p], pattern.start[p + 1]):
+            below, f = right[pattern.row[q]], block[count + q]
+            for k in range(4):
+                for i in range(3):
+                    for j in range(3):
+                        here[k, i] -= f[j, i].conjugate() * below[k, j]
+        for k in range(4):
+            a, b, c = here[k, 0], here[k, 1], here[k, 2]
+            for i in range(3):
+                here[k, i] = inverse[p, i, 0] * a + inverse[p, i, 1] * b + inverse[p, i, 2] * c
+
+
+@inlined
+def opened(blocks: Blocks, e: int, h: Complexes, pattern: Pattern) -> bool:
+    """Take the step of multipliers h where branch e of the node is opened; False where there is none, as at bridges."""
+    node, r = pattern.node, pattern.node.way[e]
+    a, b = (blocks.fr[e], blocks.to[e]) if r == 0 else (blocks.to[e], blocks.fr[e])
+    pa, pb, right, c, w = pattern.place[a], pattern.place[b], node.right, node.c, node.w
+    for p in range(len(right)):
+        for i in range(3):
+            right[p, 0, i] = right[p, 1, i] = right[p, 2, i] = 0j
+            right[p, 3, i] = node.rest[p, i]
+    for i in range(3):
+        far, near, carried = 0j, 0j, blocks.carries[e, i]
+        for j in range(3):
+            w[i, j] = blocks.ratio[r, e, i, j] * node.v[a, j] if carried else 0j
+            far += w[i, j] - (blocks.z[r, e, i, j] * node.i[e, j] if carried else 0j)
+            near += blocks.ratio[r, e, j, i].conjugate() * node.i[e, j]
+        if pa >= 0:
+            right[pa, 3, i] -= node.v[a, i].conjugate() * near
+            for j in range(3):
+                right[pa, i, j] = w[i, j].conjugate()
+        if pb >= 0:
+            right[pb, 3, i] += far.conjugate() * node.i[e, i]
+            right[pb, i, i] = -(w[i, 0] + w[i, 1] + w[i, 2]).conjugate()
+    _solve_all(pattern, right)
+    for k in range(4):
+        for i in range(3):
+            c[i, k] = 0j
+            for j in range(3):
+                c[i, k] += w[i, j] * right[pa, k, j] if pa >= 0 else 0j
+            c[i, k] -= (w[i, 0] + w[i, 1] + w[i, 2]) * right[pb, k, i] if pb >= 0 else 0j
+    for i in range(3):
+        x, y, z = 0.5 * node.inverse[e, i, 0], 0.5 * node.inverse[e, i, 1], 0.5 * node.inverse[e, i, 2]
+        for j in range(3):
+            w[i, j] = (1.0 if i == j else 0.0) - (x * c[0, j] + y * c[1, j] + z * c[2, j])
+        node.t[i] = x * c[0, 3] + y * c[1, 3] + z * c[2, 3]
+    if not _eliminate(w, node.t):
+        return False
+    for bus in range(len(blocks.has)):
+        p = pattern.place[bus]
+        if p < 0:
+            continue
+        for i in range(3):
+            if blocks.has[bus, i]:
+                step = right[p, 3, i]
+                for k in range(3):
+                    step += right[p, k, i] * node.t[k]
+                h[bus, i] += step
+    return True
+
+
+@inlined
+def _eliminate(w: Complexes, t: Complexes) -> bool:
+    """t = w⁻¹ t, w 3 × 3 and spoiled; False where w is next to singular."""
+    for k in range(3):
+        most = k
+        for i in range(k + 1, 3):
+            if abs(w[i, k]) > abs(w[most, k]):
+                most = i
+        if abs(w[most, k]) < 1e-6:
+            return False
+        for j in range(3):
+            w[k, j], w[most, j] = w[most, j], w[k, j]
+        t[k], t[most] = t[most], t[k]
+        for i in range(k + 1, 3):
+            f = w[i, k] / w[k, k]
+            t[i] -= f * t[k]
+            for j in range(k, 3):
+                w[i, j] -= f * w[k, j]
+    for k in range(2, -1, -1):
+        for j in range(k + 1, 3):
+            t[k] -= w[k, j] * t[j]
+        t[k] /= w[k, k]
     return True
 
 

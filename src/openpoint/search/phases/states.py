@@ -11,11 +11,11 @@ import numpy as np
 from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.graph import components
-from openpoint.search.phases.bound import Squares
+from openpoint.search.phases.bound import Squares, lower
 from openpoint.search.phases.deviation import Ranges, Sizes, deviate, exceed, no_ranges, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, forest, swept, trees_for
 from openpoint.search.phases.model import Blocks
-from openpoint.search.phases.multipliers import Pattern, improve
+from openpoint.search.phases.multipliers import Pattern, opened, settle
 
 
 class Graph(NamedTuple):
@@ -132,13 +132,13 @@ def probe(
     graph: Graph,
     value: Floats,
 ) -> int:
-    """Bounds with each undecided branch open, by one round; those that reach the cutoff are closed. How many these are.
+    """Bounds with each undecided branch open, after a step; those that reach the cutoff are closed. How many these are.
 
     Args:
         value: (m) the bounds, −inf where a branch is decided.
     """
     trial, multipliers = status.copy(), h.copy()
-    count = 0
+    count, here = 0, settle(blocks, status, priority, h, trees, found, pattern)
     for e in range(len(status)):
         value[e] = -math.inf
         if status[e] != UNDECIDED:
@@ -147,7 +147,11 @@ def probe(
         trial[e] = OPEN
         if propagate(blocks, trial, graph):
             multipliers[:] = h
-            value[e] = improve(blocks, trial, priority, multipliers, 1, cutoff, trees, found, pattern)
+            trees.v[:] = pattern.node.v
+            if here > -math.inf and opened(blocks, e, multipliers, pattern):
+                value[e] = lower(blocks, trial, priority, multipliers, trees, found)
+            if value[e] < here or here == -math.inf:
+                value[e] = max(value[e], lower(blocks, trial, priority, h, trees, found))
         else:
             value[e] = math.inf
         if value[e] >= cutoff:
