@@ -1,5 +1,6 @@
 """Random small grids of several phases with loops: lines with unequal matrices, laterals, loads of every kind."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,29 @@ def in_chain(seed: int, *, loads: str = "all", held: bool = False) -> Grid:
     less = pl.col("p_kw") * 0.4, pl.col("q_kvar") * 0.4
     tables["loads"] = tables["loads"].with_columns(*less)
     return one.with_tables(**tables)
+
+
+def with_loose_part(grid: Grid, seed: int, p_kw: float) -> Grid | None:
+    """With three buses of phases a and b, which generate, between two buses of three phases; None without these."""
+    rng = np.random.default_rng(seed)
+    three = grid.buses.filter((pl.col("phases") == "abc") & ~pl.col("name").str.starts_with("x"))["name"].to_list()
+    if len(three) < 2:
+        return None
+    chain = [three[0 if len(three) == 2 else 1], "l1", "l2", "l3", three[-1]]
+    tables: dict[str, Any] = {
+        "buses": [{"name": name, "vn_kv": 4.16, "phases": "ab"} for name in chain[1:-1]],
+        "lines": [
+            {**_line(rng, 0, 1, "ab", k == 3), "name": f"l{k}", "from_bus": a, "to_bus": b}
+            for k, (a, b) in enumerate(itertools.pairwise(chain))
+        ],
+        "generators": [
+            {"name": f"{bus}{phase}", "bus": bus, "phases": phase, "p_kw": p_kw * rng.uniform(0.5, 1.0), "q_kvar": 0.0}
+            for bus, phase in itertools.product(chain[1:-1], "ab")
+        ],
+    }
+    more = Grid.from_tables("loose", {**tables, "sources": [{"name": "s", "bus": "l1", "v_pu": 1.0}]}).tables()
+    both = {name: [each for each in (grid.tables().get(name), more[name]) if each is not None] for name in tables}
+    return grid.with_tables(**{name: pl.concat(each, how="diagonal_relaxed") for name, each in both.items()})
 
 
 def _line(rng: np.random.Generator, a: int, b: int, phases: str, tie: bool) -> dict[str, Any]:

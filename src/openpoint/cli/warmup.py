@@ -30,8 +30,9 @@ from openpoint.search.kernel.bookkeeping import counts, record_for
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.search.model.build import build_model
 from openpoint.search.paths.explorer import PathExplorer, pool_within
+from openpoint.search.phases.known import largest_block, near_block
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
-from openpoint.search.phases.pieces import Pieces, balanced
+from openpoint.search.phases.pieces import Pieces, balanced, core_of, undecided
 from openpoint.search.phases.proof import Checker
 from openpoint.search.phases.proof_states import FEW as CHECKED
 from openpoint.search.phases.tree import free_of_charge, status_of
@@ -188,6 +189,21 @@ def _phases() -> None:
             lines = loop.lines.head(count).with_columns(switchable=False)
             blocks = _model(loop.with_tables(lines=lines))[0].blocks
             Pieces.of(blocks, np.where(blocks.is_source, -1, np.argmax(blocks.is_source)), balanced(blocks)).flows()
+        _block_of_phases()
+
+
+def _block_of_phases() -> None:
+    """Two meshes with a line between them and leaves: the second one is a block in any of its states."""
+    grid = _of_one_phase(_mesh(2, 6))
+    grid = grid.with_tables(lines=grid.lines.filter(~pl.struct("from_bus", "to_bus").is_in(_BETWEEN)))
+    model, today = _model(grid)
+    core = core_of(model.blocks, status_of(model, today))
+    if block := largest_block(core, fewest=1):
+        for each in near_block(core, *block, CHECKED):
+            each.of(undecided(core.blocks)[each.branch], math.inf)
+
+
+_BETWEEN = [{"from_bus": "1 2", "to_bus": "1 3"}, {"from_bus": "0 5", "to_bus": "1 5"}]
 
 
 def _of_one_phase(grid: Grid) -> Grid:

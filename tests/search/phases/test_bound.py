@@ -19,10 +19,10 @@ from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import deviate, no_ranges, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, sweep, trees_for
-from openpoint.search.phases.model import EVERYWHERE, RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
+from openpoint.search.phases.model import EVERYWHERE, NEAR, RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
-from openpoint.search.phases.response import eliminate
+from openpoint.search.phases.response import eliminate, linear_for
 from openpoint.search.phases.states import complete, graph_for, probe, propagate, swept_for
 from openpoint.search.phases.tree import (
     Flows,
@@ -266,10 +266,11 @@ def test_what_changes_of_voltages_make_of_a_flow_is_eliminated_as_flows_beside_i
         for blocks in (whole, core_of(whole, np.full(len(closed), CLOSED, dtype=np.int8)).blocks):
             trees, status = trees_for(blocks), np.full(len(blocks.fr), CLOSED, dtype=np.int8)
             n = len(blocks.has)
-            drawn, lost = np.zeros((n, 6, 6)), np.zeros((n, 6))
+            linear = linear_for(blocks)
+            drawn, lost = linear.drawn, linear.lost
             blocks = blocks._replace(held=blocks.held.copy())
             sweep(blocks, status, np.arange(n), trees, CHANGE, False)
-            eliminate(blocks, status, trees, drawn, lost)
+            eliminate(blocks, sizes_for(blocks, sequences=False), status, trees, linear)
             source = int(np.flatnonzero(blocks.is_source)[0])
             for j, way in itertools.product(np.flatnonzero(blocks.has[source]).tolist(), (1.0, 1j)):
                 ends = []
@@ -303,7 +304,7 @@ def test_what_pieces_draw_is_within_what_is_known_of_it(kind: str) -> None:
         assert np.array_equal(core.bus[hung.bus], pieces.bus[pieces.root])
         sizes = sizes_for(core.blocks, sequences=True)
         for _ in range(20):
-            k, i = int(rng.integers(SIZES)), int(rng.integers(len(RADII)))
+            k, i = int(rng.integers(SIZES)), int(rng.integers(NEAR))
             middle = (hung.base + STEP_U * k)[:, None] * hung.shape
             other = rng.normal(size=middle.shape) + 1j * rng.normal(size=middle.shape)
             other *= rng.uniform(0.3, 1.0) * RADII[i] / np.abs(other)

@@ -9,7 +9,7 @@ import pytest
 from openpoint.graph import components
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF
 from openpoint.search.phases.flow import CLOSED, OPEN
-from openpoint.search.phases.model import RADII, SIZES, STEP_U
+from openpoint.search.phases.model import NEAR, RADII, SIZES, STEP_U
 from openpoint.search.phases.parts import _as_piece, _smallest, rest_of
 from openpoint.search.phases.pieces import Core, Pieces, balanced, core_of, part_of, undecided
 from openpoint.search.phases.states import AllStates, states_left
@@ -81,7 +81,7 @@ def test_what_a_part_draws_in_each_state_is_within_what_is_known_of_it(kind: str
             tree = part_of(whole, np.arange(len(whole.has)), np.flatnonzero(closed), np.ones(len(v), dtype=np.bool_))
             pieces = Pieces.of(tree, np.where(below, at, -1), v)
             for _ in range(10):
-                k, i = int(rng.integers(20, SIZES)), int(rng.integers(len(RADII)))
+                k, i = int(rng.integers(20, SIZES)), int(rng.integers(NEAR))
                 middle = (hung.base[:1] + STEP_U * k)[:, None] * hung.shape
                 other = rng.normal(size=(1, 3)) + 1j * rng.normal(size=(1, 3))
                 other *= rng.uniform(0.3, 1.0) * RADII[i] / np.abs(other)

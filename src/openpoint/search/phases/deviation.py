@@ -30,12 +30,12 @@ from openpoint.search.phases.flow import (
     above,
     around,
     double,
-    nearest,
+    located,
     open_loop,
     regime,
     size_of,
 )
-from openpoint.search.phases.model import RADII, SIZES, STEP_U, Blocks
+from openpoint.search.phases.model import RADII, SIZES, Blocks
 
 ROUNDS, WIDER = 12, 1.2
 """How often `far` is supposed anew, and by how much it then is more than what follows from the one before."""
@@ -117,7 +117,7 @@ def exceed(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, ranges: R
         found[b], e = 0.0, trees.edge[b]
         for j in range(3):
             if blocks.has[b, j] and e >= 0:
-                x, r = abs(trees.v[b, j]), _of_phase(sizes, b, j, trees.far)
+                x, r = abs(trees.v[b, j]), of_phase(sizes, b, j, trees.far)
                 low, high = max(x - r, 0.0), x + r
                 if ranges.w_min[b, j] > 0.0:
                     found[b] = max(found[b], 1.0 - high * high / ranges.w_min[b, j])
@@ -129,19 +129,19 @@ def exceed(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, ranges: R
             for j in range(3):
                 if ranges.rated[side, e, j] == 0.0:
                     continue
-                x, r = -trees.i[e, j], _of_phase(sizes, b, j, trees.moved)
+                x, r = -trees.i[e, j], of_phase(sizes, b, j, trees.moved)
                 if a != b:  # ratios are of phases each by itself
                     x *= -blocks.ratio[trees.way[b], e, j, j].conjugate()
                     r *= abs(blocks.ratio[trees.way[b], e, j, j])
                 for k in range(3):
                     x += ranges.y[side, e, j, k] * trees.v[a, k]
                     if ranges.y[side, e, j, k] != 0.0:
-                        r += abs(ranges.y[side, e, j, k]) * _of_phase(sizes, a, k, trees.far)
+                        r += abs(ranges.y[side, e, j, k]) * of_phase(sizes, a, k, trees.far)
                 size = ranges.rated[side, e, j] * max(abs(x) - r, 0.0)
                 found[b] = max(found[b], size * size / ranges.l_max[e, j] - 1.0)
     for c in range(len(ranges.over)):
-        k, i, _ = _known(blocks, sizes, c, trees)
-        if i >= 0:
+        k, i, _ = known(blocks, sizes, c, trees)
+        if i >= 0 and k < SIZES:
             found[blocks.hung.bus[c]] = max(found[blocks.hung.bus[c]], ranges.over[c, k, i])
     for b in range(len(found)):
         most = max(most, found[b])
@@ -156,7 +156,7 @@ def deviate(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, warm: bo
         trees: left by a sweep that may end anywhere, and `far` of sources. warm: begin with the distances that are in
             `trees`, not with none.
     """
-    _begin(blocks, sizes, trees)
+    begin(blocks, sizes, trees)
     if not warm:
         for b in range(len(blocks.has)):
             for j in range(3):
@@ -175,7 +175,7 @@ def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, unknown: 
     Args:
         trees: `far` and `near` to begin with. unknown: (n) set to whether either is more at a bus than is known.
     """
-    _begin(blocks, sizes, trees)
+    begin(blocks, sizes, trees)
     trees.slip[:] = 0.0
     _settle(blocks, sizes, status, trees, trees.far, False)
     for b in range(len(unknown)):
@@ -191,7 +191,7 @@ def remain(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, unknown: 
 
 
 @inlined
-def _begin(blocks: Blocks, sizes: Sizes, trees: Trees) -> None:
+def begin(blocks: Blocks, sizes: Sizes, trees: Trees) -> None:
     """Set rank, and by how much the last round of a sweep changed the components of voltages."""
     for q in range(len(trees.order)):
         trees.rank[trees.order[q]] = q
@@ -210,7 +210,7 @@ def _settle(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Fl
     for e in range(len(status)):
         looped = looped or status[e] == LOOP
     for k in range(ROUNDS):
-        _demand(blocks, sizes, status, trees, near, bends)
+        demand(blocks, sizes, status, trees, near, bends, 0.0 if bends else 1.0)
         _gather(blocks, sizes, trees)
         holds = not looped or _loops(blocks, sizes, status, trees)
         holds = _spread(blocks, sizes, trees, near) and holds
@@ -230,12 +230,12 @@ def _settle(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Fl
 
 
 @inlined
-def _demand(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Floats, bends: bool) -> None:
+def demand(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Floats, bends: bool, whole: float) -> None:
     """Set moved and less to what loads, shunts and pieces of each bus make, as far as it is not of first order.
 
-    Currents are those at the voltages before the last round of a sweep, which are `late`; with `bends` they are exact.
+    Currents are those at the voltages before the last round of a sweep, which are `late`, or, if `whole` is 0, exact.
     """
-    far, moved, v, root, whole = trees.far, trees.moved, trees.v, math.sqrt(3.0), 0.0 if bends else 1.0
+    far, moved, v, root = trees.far, trees.moved, trees.v, math.sqrt(3.0)
     for b in range(len(blocks.has)):
         trees.less[b] = 0.0
         late = trees.late[b]
@@ -245,16 +245,16 @@ def _demand(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Fl
         for j in range(3):
             if blocks.s[b, j] != 0.0:
                 s, x, change = size_of(blocks.s[b, j]), size_of(v[b, j]), whole * size_of(trees.step[b, j])
-                r = _of_phase(sizes, b, j, far) + change
-                found = s / (x * (x - r)) * (_of_phase(sizes, b, j, near) + change) if r < x else math.inf
+                r = of_phase(sizes, b, j, far) + change
+                found = s / (x * (x - r)) * (of_phase(sizes, b, j, near) + change) if r < x else math.inf
                 _add(sizes, b, j, found + (s * r * r / (x * x * (x - r)) if bends else 0.0), moved)
     for d in range(len(blocks.bus)):
         b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
         change = whole * size_of(trees.step[b, j] - (trees.step[b, k] if k >= 0 else 0j))
-        x, r, least, scale = size_of(v[b, j]), _of_phase(sizes, b, j, far), _of_phase(sizes, b, j, near), 1.0
+        x, r, least, scale = size_of(v[b, j]), of_phase(sizes, b, j, far), of_phase(sizes, b, j, near), 1.0
         if k >= 0:
-            x, r = size_of(v[b, j] - v[b, k]) / root, (r + _of_phase(sizes, b, k, far)) / root
-            least, scale = (least + _of_phase(sizes, b, k, near)) / root, 1.0 / root
+            x, r = size_of(v[b, j] - v[b, k]) / root, (r + of_phase(sizes, b, k, far)) / root
+            least, scale = (least + of_phase(sizes, b, k, near)) / root, 1.0 / root
         r, least = r + scale * change, least + scale * change
         found = scale * size_of(blocks.power[d]) * _shift(blocks, d, x, r, least, bends)
         _add(sizes, b, j, found, moved)
@@ -272,7 +272,7 @@ def _demand(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Fl
 
 
 @inlined
-def _of_phase(sizes: Sizes, b: int, j: int, far: Floats) -> float:
+def of_phase(sizes: Sizes, b: int, j: int, far: Floats) -> float:
     """Most that a phase of a bus has, if components have at most `far` (n, 3)."""
     part = sizes.part[b]
     return float(part[0, j] * far[b, 0] + part[1, j] * far[b, 1] + part[2, j] * far[b, 2])
@@ -293,17 +293,19 @@ def _component(sizes: Sizes, b: int, k: int, x: Complexes) -> float:
 
 
 @inlined
-def _known(blocks: Blocks, sizes: Sizes, c: int, trees: Trees) -> tuple[int, int, complex]:
-    """At which size of a voltage and within which distance a piece is known, −1 where it is not, and its turn."""
+def known(blocks: Blocks, sizes: Sizes, c: int, trees: Trees) -> tuple[int, int, complex]:
+    """At which voltages and within which distance a piece is known, −1 where it is not, and their turn."""
     hung, b = blocks.hung, blocks.hung.bus[c]
-    k, turn = nearest(blocks, c, trees.v[b])
-    r, i, at = 0.0, 0, (hung.base[c] + STEP_U * k) * turn
+    k, turn = located(blocks, c, trees)
+    r, i = 0.0, 0
+    if k < 0 or (trees.point[c] < 0 and k == SIZES):
+        return k, -1, turn
     for j in range(3):
         if blocks.has[b, j]:
-            r = max(r, size_of(trees.v[b, j] - at * hung.shape[c, j]) + _of_phase(sizes, b, j, trees.far))
+            r = max(r, size_of(trees.v[b, j] - turn * hung.at[c, k, j]) + of_phase(sizes, b, j, trees.far))
     while i < len(RADII) and RADII[i] < r:
         i += 1
-    if i == len(RADII) or not 0 <= k < SIZES or hung.off[c, k, i, 3] == math.inf:
+    if i == len(RADII) or hung.off[c, k, i, 3] == math.inf:
         i = -1
     return k, i, turn
 
@@ -312,7 +314,7 @@ def _known(blocks: Blocks, sizes: Sizes, c: int, trees: Trees) -> tuple[int, int
 def _piece(blocks: Blocks, sizes: Sizes, c: int, trees: Trees, near: Floats) -> None:
     """Add what a piece makes, around the nearest of the voltages at which its flow is known."""
     hung, b = blocks.hung, blocks.hung.bus[c]
-    k, i, turn = _known(blocks, sizes, c, trees)
+    k, i, turn = known(blocks, sizes, c, trees)
     if i < 0:
         trees.less[b] = math.inf
         return
@@ -470,7 +472,7 @@ def _less(blocks: Blocks, sizes: Sizes, status: States, trees: Trees, near: Floa
                 for j in range(3):
                     for k in range(3):
                         x = 0.5 * abs(y[j, k] + y[k, j].conjugate())
-                        less[b] += x * _of_phase(sizes, b, j, trees.far) * _of_phase(sizes, b, k, trees.far)
+                        less[b] += x * of_phase(sizes, b, j, trees.far) * of_phase(sizes, b, k, trees.far)
             if status[e] == LOOP:
                 b = blocks.to[e]
                 less[b] += _steep(sizes, b, blocks.z[0, e], trees.i[e], trees.slip[e], trees)

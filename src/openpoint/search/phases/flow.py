@@ -37,7 +37,8 @@ class Trees(NamedTuple):
         order: (n) buses, parents first. edge: (n) branch above, −1 at tops and sources. way: (n) its direction.
         floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. step: (n, 3) by what a
             round changes the voltages. i: (m, 3). room: (4).
-        taken: (C, 4) what the pieces draw and lose.
+        taken: (C, 4) what the pieces draw and lose. point: (C) around which of the voltages at which it is known that
+            is taken, −1 for the two multiples of the start that are nearest.
         late, far, near, wide, moved, slip, rank, less, apart: see `openpoint.search.phases.deviation`.
     """
 
@@ -51,6 +52,7 @@ class Trees(NamedTuple):
     i: Complexes
     room: Complexes
     taken: Complexes
+    point: Ints
     late: Floats
     far: Floats
     near: Floats
@@ -76,6 +78,7 @@ def trees_for(blocks: Blocks) -> Trees:
         i=np.zeros((m, 3), dtype=np.complex128),
         room=np.zeros(4, dtype=np.complex128),
         taken=np.zeros((len(blocks.hung.bus), 4), dtype=np.complex128),
+        point=np.full(len(blocks.hung.bus), -1, dtype=np.int64),
         late=np.zeros((n, 3)),
         far=np.zeros((n, 3)),
         near=np.zeros((n, 3)),
@@ -284,10 +287,46 @@ def turn_of(blocks: Blocks, c: int, v: Complexes) -> complex:
 
 @inlined
 def nearest(blocks: Blocks, c: int, v: Complexes) -> tuple[int, complex]:
-    """The number of the flow of a piece that is known at voltages nearest to these (3), and how far they are turned."""
+    """The number of the multiple of the start that is nearest to the voltages (3) of a piece, and their turn."""
     turn = turn_of(blocks, c, v)
     size = size_of(turn)
     return int((size - blocks.hung.base[c]) / STEP_U + 0.5), complex(turn.real / size, turn.imag / size)
+
+
+@inlined
+def turn_to(blocks: Blocks, c: int, k: int, v: Complexes) -> complex:
+    """By what the voltages (3) at which a piece is known are turned to come near others."""
+    turn = 0j
+    for j in range(3):
+        turn += blocks.hung.at[c, k, j].conjugate() * v[j]
+    size = size_of(turn)
+    return complex(turn.real / size, turn.imag / size)
+
+
+@inlined
+def located(blocks: Blocks, c: int, trees: Trees) -> tuple[int, complex]:
+    """The number of the voltages around which a piece is known best, and their turn; −1 or SIZES beyond multiples."""
+    v, k = trees.v[blocks.hung.bus[c]], trees.point[c]
+    if k >= 0:
+        return k, turn_to(blocks, c, k, v)
+    k, turn = nearest(blocks, c, v)
+    return min(max(k, -1), SIZES), turn
+
+
+@inlined
+def pick(blocks: Blocks, trees: Trees) -> None:
+    """Set point to the nearest of the voltages at which each piece is known, but for multiples of the start."""
+    hung = blocks.hung
+    for c in range(len(hung.bus)):
+        v, least = trees.v[hung.bus[c]], math.inf
+        for k in range(SIZES, hung.at.shape[1]):
+            if hung.off[c, k, 0, 3] < math.inf:
+                turn, far = turn_to(blocks, c, k, v), 0.0
+                for j in range(3):
+                    x = v[j] - turn * hung.at[c, k, j]
+                    far = max(far, x.real * x.real + x.imag * x.imag)
+                if far < least:
+                    least, trees.point[c] = far, k
 
 
 @inlined
@@ -297,9 +336,9 @@ def around(blocks: Blocks, c: int, k: int, v: Complexes, turn: complex, whole: f
     What it draws turns with the voltages; `turn`: by how much these are. `whole`: 0 where they are changes of voltages.
     """
     hung, back = blocks.hung, turn.conjugate()
-    size, flow, slope = whole * (hung.base[c] + STEP_U * k), hung.flow[c, k], hung.slope[c, k]
+    at, flow, slope = hung.at[c, k], hung.flow[c, k], hung.slope[c, k]
     x, y, z = v[0] * back, v[1] * back, v[2] * back
-    x, y, z = x - size * hung.shape[c, 0], y - size * hung.shape[c, 1], z - size * hung.shape[c, 2]
+    x, y, z = x - whole * at[0], y - whole * at[1], z - whole * at[2]
     for j in range(4):  # by real and imaginary parts, as a real number times a complex one is two products, not four
         real = whole * flow[j].real + x.real * slope[0, j].real + x.imag * slope[1, j].real
         real += y.real * slope[2, j].real + y.imag * slope[3, j].real
@@ -312,8 +351,11 @@ def around(blocks: Blocks, c: int, k: int, v: Complexes, turn: complex, whole: f
 
 @inlined
 def _take(blocks: Blocks, c: int, trees: Trees) -> None:
-    """Set what a piece takes: between two of its flows that around both, weighed."""
+    """Set what a piece takes: between two of its flows that around both, weighed, or around the one that is picked."""
     v = trees.v[blocks.hung.bus[c]]
+    if trees.point[c] >= 0:
+        around(blocks, c, trees.point[c], v, turn_to(blocks, c, trees.point[c], v), 1.0, trees.taken[c])
+        return
     turn = turn_of(blocks, c, v)
     size = size_of(turn)
     at = (size - blocks.hung.base[c]) / STEP_U
@@ -418,8 +460,9 @@ def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes
 def _respond(blocks: Blocks, c: int, trees: Trees, linear: Trees) -> None:
     """Add what a piece draws more, to first order around the flow that is known nearest to that in `trees`."""
     b = blocks.hung.bus[c]
-    k, turn = nearest(blocks, c, trees.v[b])
-    around(blocks, c, min(max(k, 0), SIZES - 1), linear.v[b], turn, 0.0, linear.taken[c])
+    k, turn = located(blocks, c, trees)
+    k = k if trees.point[c] >= 0 else min(max(k, 0), SIZES - 1)
+    around(blocks, c, k, linear.v[b], turn, 0.0, linear.taken[c])
     for j in range(3):
         linear.drawn[b, j] += linear.taken[c, j]
 

@@ -86,8 +86,10 @@ MODES = {1: ((1.0,),), 2: ((1.0, 1.0), (1.0, -1.0)), 3: ((1.0, 1.0, 1.0), (1.0, 
 
 STEP_U, SIZES, BELOW = 2e-3, 70, 45
 """Sizes of voltages at which the flow of a piece is known: their distance, pu, how many, how many below the start's."""
-RADII = 1.5e-3, 2e-3, 3e-3, 4.5e-3, 7e-3, 0.012
+RADII = 1.5e-3, 2e-3, 3e-3, 4.5e-3, 7e-3, 0.012, 0.02, 0.03, 0.05, 0.09, 0.16
 """Distances of a voltage, pu, from one of these within which it is known how far that flow is from linear."""
+NEAR = 6
+"""How many of these are worked out at multiples of the start; at other voltages all are."""
 
 
 class Hung(NamedTuple):
@@ -98,9 +100,10 @@ class Hung(NamedTuple):
         reach: (C, 6) how far the samples are. constant, a: (C, 13) and (C, 13, 3, 3) of the samples: in the middle,
             then ahead and back in each direction.
         shape: (C, 3) voltages of a flow, 1 pu on average. base: (C) least multiple of them at which more is known.
-        flow: (C, SIZES, 4) currents and loss at multiples of them. slope: (C, SIZES, 6, 4) how they change by the real
-            and the imaginary part of each phase. steep: (C, SIZES, 3, 4) size of that by the size of each phase.
-        off: (C, SIZES, RADII, 4) by how much, at most, currents of phases differ from what this makes of them within
+        at: (C, K, 3) the voltages at which more is known: SIZES multiples of those, then others.
+        flow: (C, K, 4) currents and loss there. slope: (C, K, 6, 4) how they change by the real
+            and the imaginary part of each phase. steep: (C, K, 3, 4) size of that by the size of each phase.
+        off: (C, K, RADII, 4) by how much, at most, currents of phases differ from what this makes of them within
             some distances of the voltages, and by how much less is lost.
     """
 
@@ -112,6 +115,7 @@ class Hung(NamedTuple):
     a: Complexes
     shape: Complexes
     base: Floats
+    at: Complexes
     flow: Complexes
     slope: Complexes
     steep: Floats
@@ -120,11 +124,11 @@ class Hung(NamedTuple):
 
 def no_pieces() -> Hung:
     """None."""
-    shapes = (3,), (6, 3), (13, 3, 3), (3,), (SIZES, 4), (SIZES, 6, 4)
-    h, mode, a, shape, flow, slope = (np.zeros((0, *each), dtype=np.complex128) for each in shapes)
+    shapes = (3,), (6, 3), (13, 3, 3), (3,), (SIZES, 3), (SIZES, 4), (SIZES, 6, 4)
+    h, mode, a, shape, at, flow, slope = (np.zeros((0, *each), dtype=np.complex128) for each in shapes)
     floats = (6,), (13,), (), (SIZES, 3, 4), (SIZES, len(RADII), 4)
     reach, constant, base, steep, off = (np.zeros((0, *each)) for each in floats)
-    return Hung(np.zeros(0, dtype=np.int64), h, mode, reach, constant, a, shape, base, flow, slope, steep, off)
+    return Hung(np.zeros(0, dtype=np.int64), h, mode, reach, constant, a, shape, base, at, flow, slope, steep, off)
 
 
 class Blocks(NamedTuple):

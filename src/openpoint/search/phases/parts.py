@@ -83,11 +83,11 @@ def _as_piece(blocks: Blocks, v: Complexes, at: int, inside: Bools) -> Hung | No
         closed[_beside(blocks, inside)] = state.status != OPEN
         tree = part_of(blocks, np.arange(len(inside)), np.flatnonzero(closed), inside)
         flows.append(Pieces.of(tree, hung, v).flows())
-    shape, base, flow, slope, steep, off = flows[0]
-    for _, _, other, its_slope, _, its_off in flows[1:]:
+    shape, base, at_bus, flow, slope, steep, off = flows[0]
+    for _, _, _, other, its_slope, _, its_off in flows[1:]:
         apart = np.append(np.abs(other - flow)[..., :3], (flow - other)[..., 3:].real, axis=-1)
         turn = steepness(its_slope - slope, np.eye(3, dtype=np.complex128)[None]).sum(axis=2)
         off = np.maximum(off, its_off + apart[:, :, None] + np.array(RADII)[:, None] * turn[:, :, None])
     h, mode, a = (np.zeros((1, *each), dtype=np.complex128) for each in ((3,), (6, 3), (13, 3, 3)))
     reach, constant = np.ones((1, 6)), np.full((1, 13), -np.inf)
-    return Hung(np.array([at]), h, mode, reach, constant, a, shape, base, flow, slope, steep, off)
+    return Hung(np.array([at]), h, mode, reach, constant, a, shape, base, at_bus, flow, slope, steep, off)

@@ -15,11 +15,11 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.search.phases.bound import Squares, squares_for
-from openpoint.search.phases.deviation import FORTESCUE, remain, sizes_for
-from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, UNDECIDED, Trees, respond, sweep, trees_for
-from openpoint.search.phases.model import BELOW, MODES, RADII, SIZES, STEP_U, Blocks, Hung
+from openpoint.search.phases.deviation import FORTESCUE, Sizes, remain, sizes_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, respond, sweep, trees_for
+from openpoint.search.phases.model import BELOW, MODES, NEAR, RADII, SIZES, STEP_U, Blocks, Hung
 from openpoint.search.phases.multipliers import Pattern, improve, pattern_for
-from openpoint.search.phases.response import eliminate
+from openpoint.search.phases.response import Linear, beyond, eliminate, linear_for
 from openpoint.twostage.workers.pool import never
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
@@ -152,8 +152,8 @@ def core_of(
     on = pieces.bus[pieces.root]
     h0, mode, a = (np.zeros((len(on), *each), dtype=np.complex128) for each in ((3,), (6, 3), (13, 3, 3)))
     reach, constant = np.ones((len(on), 6)), np.full((len(on), 13), -np.inf)
-    none = np.searchsorted(buses, on), h0, mode, reach, constant, a
-    left = left._replace(hung=Hung(*none, *pieces.flows(over)))
+    flows = pieces.flows(over)
+    left = left._replace(hung=Hung(np.searchsorted(buses, on), h0, mode, reach, constant, a, *flows))
     left, at_buses, at_branches = in_series(left, None if kept is None else kept[buses])
     buses = buses[at_buses]
     made = Core(left, h[buses], trees.v[buses], buses, branches[at_branches], bound, pieces, of_all)
@@ -280,6 +280,8 @@ class Pieces:
     """
 
     blocks: Blocks
+    sizes: Sizes
+    linear: Linear
     bus: Ints
     v: Complexes
     root: Ints
@@ -288,10 +290,10 @@ class Pieces:
     squares: Squares
 
     @staticmethod
-    def of(blocks: Blocks, at: Ints, v: Complexes) -> Pieces:
-        """Those of a grid with attachments (n) and voltages (n, 3)."""
+    def of(blocks: Blocks, at: Ints, v: Complexes, also: Ints | None = None) -> Pieces:
+        """Those of a grid with attachments (n) and voltages (n, 3); `also`: other buses that they may hang on."""
         hung = at >= 0
-        buses = np.unique(np.concatenate([np.flatnonzero(hung), at[hung]]))
+        buses = np.unique(np.concatenate([np.flatnonzero(hung), at[hung], *([] if also is None else [also])]))
         found = part_of(blocks, buses, np.flatnonzero(hung[blocks.fr] | hung[blocks.to]), hung)
         steep = steepness(found.hung.slope, np.tile(np.eye(3), (len(found.hung.bus), 1, 1)))
         found = found._replace(hung=found.hung._replace(steep=steep))
@@ -303,7 +305,8 @@ class Pieces:
         trees.v[:] = v[buses]
         root = np.flatnonzero(roots)
         group = np.searchsorted(buses[root], np.where(roots, buses, at[buses]))
-        return Pieces(found, buses, v[buses], root, group, trees, squares_for(found))
+        sizes = sizes_for(found, sequences=False)
+        return Pieces(found, sizes, linear_for(found), buses, v[buses], root, group, trees, squares_for(found))
 
     @property
     def status(self) -> States:
@@ -354,67 +357,93 @@ class Pieces:
                 reach[:, i] *= 0.5
         return hung._replace(h=h[on], mode=modes, reach=reach, constant=constant, a=a)
 
-    def drawn(self, v: Complexes) -> Complexes | None:
-        """(count, 4) currents and losses at voltages (count, 3); None where there is no flow."""
+    def drawn(self, v: Complexes, status: States | None = None) -> Complexes | None:
+        """(count, 4) currents and losses at voltages (count, 3), of states (m) of branches; None without a flow."""
         blocks, trees = self.blocks, self.trees
-        status, priority = self.status, np.arange(len(self.bus))
+        status = self.status if status is None else status
+        priority = np.arange(len(self.bus))
         blocks.held[self.root] = v
         if not any(math.isfinite(sweep(blocks, status, priority, trees, CHANGE, warm)) for warm in (True, False)):
             return None
-        lost = np.bincount(self.group[blocks.fr], _lost(blocks, trees), len(self.root))
+        lost = np.bincount(self.group[blocks.fr], np.where(status == OPEN, 0.0, _lost(blocks, trees)), len(self.root))
         lost += np.bincount(self.group[blocks.hung.bus], trees.taken[:, 3].real, len(self.root))
         return np.column_stack([trees.drawn[self.root], lost])
 
-    def flows(self, over: Callable[[], bool] = never) -> tuple[Complexes, Floats, Complexes, Complexes, Floats, Floats]:
-        """What pieces draw: shape, base, flow, slope, steep and off of `Hung`."""
-        blocks, root, group, trees, count = self.blocks, self.root, self.group, self.trees, len(self.root)
-        status, has = self.status, blocks.has[root]
-        start = np.abs(blocks.held[root]).sum(axis=1) / has.sum(axis=1)
-        shape, base = blocks.held[root] / start[:, None], start - STEP_U * BELOW
+    def flows(
+        self, over: Callable[[], bool] = never
+    ) -> tuple[Complexes, Floats, Complexes, Complexes, Complexes, Floats, Floats]:
+        """What pieces draw: shape, base, at, flow, slope, steep and off of `Hung`."""
+        trees, count = self.trees, len(self.root)
+        has = self.blocks.has[self.root]
+        start = np.abs(self.blocks.held[self.root]).sum(axis=1) / has.sum(axis=1)
+        shape, base = self.blocks.held[self.root] / start[:, None], start - STEP_U * BELOW
+        at = (base[:, None] + STEP_U * np.arange(SIZES))[:, :, None] * shape[:, None]
         flow, slope = (np.zeros((count, SIZES, *more, 4), dtype=np.complex128) for more in ((), (6,)))
         off = np.full((count, SIZES, len(RADII), 4), np.inf)
-        sizes = sizes_for(blocks, sequences=False)
-        unknown = np.zeros(len(self.bus), dtype=np.bool_)
-        far, near = np.zeros((2, len(RADII), len(self.bus), 3))
         known = list[Complexes]()
         for k in reversed(range(SIZES)):
             if over():
                 raise TimeoutError
             if len(known) == 2:  # where they are if they go on like that
                 trees.v[:] = 2.0 * known[0] - known[1]
-            here = self.drawn((base + STEP_U * k)[:, None] * shape)
+            here = self.known_at(at[:, k], NEAR)
             if here is None:
                 if k < SIZES - 2:
                     flow[:, k], slope[:, k] = 2.0 * flow[:, k + 1] - flow[:, k + 2], slope[:, k + 1]
                 known = []
                 continue
-            flow[:, k] = here
+            flow[:, k], slope[:, k], off[:, k] = here
             known = [trees.v.copy(), *known[:1]]
-            slope[:, k] = self._slopes()
-            for i, radius in enumerate(RADII):
-                trees.far[:], trees.near[:] = far[i], near[i]
-                trees.far[root] = np.where(has, radius, 0.0)
-                remain(blocks, sizes, status, trees, unknown)
-                far[i], near[i] = (np.where(unknown[:, None], 0.0, each) for each in (trees.far, trees.near))
-                off[:, k, i] = np.column_stack([trees.moved[root], np.bincount(group, trees.less, count)])
-                off[np.bincount(group, unknown, count) > 0.0, k, i] = np.inf
-        off[~np.isfinite(off[..., 3])] = np.inf  # where that of a piece within is not known
-        u = np.where(np.asarray(has.all(axis=1))[:, None, None], FORTESCUE, np.eye(3))
-        return shape, base, flow, slope, steepness(slope, u), off
+        return shape, base, at, flow, slope, steepness(slope, self.components), off
 
-    def _slopes(self) -> Complexes:
+    @property
+    def components(self) -> Complexes:
+        """(count, 3, 3) symmetrical components of the buses that pieces hang on, or phases."""
+        three: Bools = np.asarray(self.blocks.has[self.root].all(axis=1))
+        return np.where(three[:, None, None], FORTESCUE, np.eye(3))
+
+    def known_at(
+        self, v: Complexes, radii: int = len(RADII), status: States | None = None
+    ) -> tuple[Complexes, Complexes, Floats] | None:
+        """(count, …) flow, slope and off of `Hung` at voltages (count, 3); None where one has no flow.
+
+        Args:
+            radii: within how many of `RADII`. status: (m) default: all closed.
+        """
+        blocks, root, group, trees, count = self.blocks, self.root, self.group, self.trees, len(self.root)
+        status = self.status if status is None else status
+        has, unknown = blocks.has[root], np.zeros(len(self.bus), dtype=np.bool_)
+        if (flow := self.drawn(v, status)) is None:
+            return None
+        slope, off = self._slopes(status), np.full((count, len(RADII), 4), np.inf)
+        none = np.zeros((0, len(RADII), 3))
+        looped, trees.far[:], trees.near[:] = blocks.closes.any(), 0.0, 0.0
+        for i in range(radii):
+            trees.far[root] = np.where(has, RADII[i], 0.0)
+            if looped:
+                remain(blocks, self.sizes, status, trees, unknown)
+            else:
+                beyond(blocks, self.sizes, self.linear, status, trees, none, unknown)
+            off[:, i, :3] = (trees.moved if looped else self.linear.below)[root]
+            off[:, i, 3] = np.bincount(group, trees.less, count)
+            off[np.bincount(group, unknown, count) > 0.0, i] = np.inf
+            trees.far[unknown], trees.near[unknown] = 0.0, 0.0
+        off[~np.isfinite(off[..., 3])] = np.inf  # where that of a piece within is not known
+        return flow, slope, off
+
+    def _slopes(self, status: States) -> Complexes:
         """(count, 6, 4) how what is drawn and lost in the flow changes by real and imaginary part of each phase."""
         blocks, trees, root, n = self.blocks, self.trees, self.root, len(self.bus)
         if not blocks.closes.any():
-            drawn, lost = np.zeros((n, 6, 6)), np.zeros((n, 6))
-            eliminate(blocks, self.status, trees, drawn, lost)
+            eliminate(blocks, self.sizes, status, trees, self.linear)
+            drawn, lost = self.linear.drawn, self.linear.lost
             each = np.append(drawn[root][:, :3] + 1j * drawn[root][:, 3:], lost[root][:, None], axis=1)
             return np.asarray(each[:, :, (0, 3, 1, 4, 2, 5)].transpose(0, 2, 1))
         found, changes = np.zeros((6, n, 4), dtype=np.complex128), np.zeros((6, n, 3), dtype=np.complex128)
         for way in range(6):
             changes[way, :, way // 2] = np.where(blocks.has[:, way // 2], 1j if way % 2 else 1.0, 0.0)
         linear = trees._replace(**{name: getattr(trees, name).copy() for name in ("v", "drawn", "i", "taken")})
-        respond(blocks, self.status, trees, linear, changes, found)
+        respond(blocks, status, trees, linear, changes, found)
         lost = np.array([np.bincount(self.group, each.real, len(root)) for each in found[:, :, 3]])
         return np.asarray(np.append(found[:, root, :3], lost[:, :, None], axis=2).transpose(1, 0, 2))
 

@@ -300,6 +300,10 @@ class AllStates:
         """Of the states that broke limits for certain the least of the largest excesses, inf if there is none."""
         return float(self._found.excess[0]), self._found.mildest
 
+    def left(self, status: States) -> float:
+        """How many states are left in one (m)."""
+        return states_left(self.blocks, status)
+
     def of(self, status: States, enough: float) -> list[OneState]:
         """Those that are left in a state (m) and may lose less than `enough`, and those without a flow."""
         found = self._found

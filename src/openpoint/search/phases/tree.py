@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,11 +15,12 @@ from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import Ranges
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, sweep, trees_for
+from openpoint.search.phases.known import StatesNear, largest_block, near_block
 from openpoint.search.phases.model import Blocks, PhaseModel, box_rows
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.parts import rest_of
 from openpoint.search.phases.pieces import Core, balanced, undecided
-from openpoint.search.phases.states import AllStates, graph_for, probe, propagate, states_left
+from openpoint.search.phases.states import AllStates, OneState, graph_for, probe, propagate, states_left
 from openpoint.search.tree import Queue
 from openpoint.twostage.workers.pool import never
 
@@ -31,6 +32,10 @@ FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
 MANY, TRIED = 200_000, 5
 """Radial states from which on bounds are computed in any case, and how many nodes tell whether they are else."""
+PLENTY = 20_000
+"""Radial states without parts of few up to which all of them are swept, instead of those without a block of many."""
+FEWEST = 20
+"""Radial states that such a block has more than."""
 KICK, FAILED = 3, 10
 """Exchanges at random from the best state of local search, and after how many descents from there that find none
 better it ends."""
@@ -211,12 +216,13 @@ class PhaseTree:
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
         self._first: Bools = np.ones(len(blocks.fr), dtype=np.bool_)
-        self._rest: AllStates | None = None
-        if states_left(blocks, self._status) > FEW and len((rest := rest_of(core)).branch) < len(blocks.fr):
-            self._rest = AllStates(rest.blocks, FEW + 1)
-            self._first = np.isin(np.arange(len(blocks.fr)), rest.branch)
+        self._rest: Sequence[AllStates | StatesNear] = ()
+        if states_left(blocks, self._status) > FEW:
+            self._rest, left = _outside(core)
+            self._first = np.isin(np.arange(len(blocks.fr)), left)
         self.root, first = math.inf, core.h
-        if bounded or states_left((self._rest or self._all).blocks, self._status[self._first]) > MANY:
+        rest = self._rest[0] if self._rest else self._all
+        if bounded or isinstance(rest, StatesNear) or rest.left(self._status[self._first]) > MANY:
             self._sample()
         if self._follow(self._status):
             tried = []
@@ -238,7 +244,12 @@ class PhaseTree:
 
     @property
     def swept(self) -> int:
-        return self._all.count + (0 if self._rest is None else self._rest.count)
+        return self._all.count + sum(each.count for each in self._rest)
+
+    @property
+    def learned(self) -> bool:
+        """Whether states were proved near voltages that were learned from other states."""
+        return any(isinstance(each, StatesNear) and each.count > 0 for each in self._rest)
 
     @property
     def mildest(self) -> tuple[float, States]:
@@ -281,9 +292,9 @@ class PhaseTree:
                 self._complete(status)
                 return True
             first = (status == UNDECIDED) & self._first
-            if self._rest is not None and first.any():
-                if states_left(self._rest.blocks, status[self._first]) <= FEW:
-                    self._divide(self._rest, bound, _Node(status, h))
+            if self._rest and first.any():
+                if self._rest[0].left(status[self._first]) <= FEW:
+                    self._divide(bound, _Node(status, h))
                     return True
             else:
                 first = status == UNDECIDED
@@ -328,9 +339,14 @@ class PhaseTree:
         self._near = [(each.least, each.status) for each in sorted(found, key=lambda each: -each.loss)]
         self._queue.done(self.cutoff)
 
-    def _divide(self, rest: AllStates, bound: float, node: _Node) -> None:
+    def _divide(self, bound: float, node: _Node) -> None:
         """Sweep all radial states of the rest at a node; those that may lose less than the cutoff are nodes."""
-        for each in rest.of(node.status[self._first], self._enough(node.status)):
+        found: dict[bytes, OneState] = {}
+        for rest in self._rest:
+            for each in rest.of(node.status[self._first], self._enough(node.status)):
+                key = each.status.tobytes()
+                found[key] = min(each, found.get(key, each), key=lambda one: one.least)
+        for each in found.values():
             other = node.status.copy()
             other[self._first] = each.status
             self._push(max(bound, each.least + self.price(other)), other, node.h.copy())
@@ -361,6 +377,17 @@ class PhaseTree:
 
 BEYOND, GRAIN = 0.02, 0.01
 """By how much, pu, a box goes beyond a voltage outside of it, and to what that is rounded outwards; degrees by 100."""
+
+
+def _outside(core: Core) -> tuple[Sequence[AllStates | StatesNear], Ints]:
+    """What sweeps the states of a core outside of its parts, and the branches there; none, and all, without parts."""
+    rest = rest_of(core)
+    simple = core.pieces is not None and not core.blocks.closes.any()
+    if simple and states_left(rest.blocks, undecided(rest.blocks)) > PLENTY:
+        block = largest_block(core, FEWEST)
+        if block is not None and (near := near_block(core, *block, FEW + 1)):
+            return near, near[0].branch
+    return ([AllStates(rest.blocks, FEW + 1)] if len(rest.branch) < len(core.branch) else []), rest.branch
 
 
 def box_around(v: Complexes, present: Bools, boxes: Floats, margin: float = BEYOND) -> Floats:

@@ -46,6 +46,11 @@ GAP = 1e-4
 """Relative gap at which a search stops that is given none."""
 CLOSE = 1e-6
 """Relative difference of bounds that is not worth a word: a certificate has the best state's loss as one."""
+BEYOND_CHECKER = (
+    "the states are so many that they were proved near flows of some, which the checker of certificates does not do. "
+    "Fewer switchable branches (close, open) may leave few enough"
+)
+"""Why what a search proves is no certificate."""
 PIECE = 16
 """Nodes between two looks at the clock."""
 FEW = 100
@@ -171,7 +176,10 @@ class PhaseSearch:
         kept = self._knows_limits(many) and bool((limits.narrowed(boxes) != boxes).any())
         self.notes.append(self._claim(boxes, outcome.upper_bound, tree, bounded, kept=kept))
         if self.method.certificate is not None and not done and math.isfinite(self.loss):
-            self._certify(self.method.certificate, model, Box.over(boxes), outcome.lower_bound)
+            if isinstance(tree, PhaseTree) and tree.learned:
+                self.notes.append(f"no certificate: {BEYOND_CHECKER}")
+            else:
+                self._certify(self.method.certificate, model, Box.over(boxes), outcome.lower_bound)
         return outcome
 
     def _knows_limits(self, many: list[PhaseModel]) -> bool:
@@ -326,7 +334,7 @@ class PhaseSearch:
         if tree.swept:
             place, near = ("whole grid", "") if _few(many) else ("core of the grid", " of the whole grid")
             claim = (
-                f"{claim}; of {tree.swept:,} radial states the flow was computed in the {place}, which proves "
+                f"{claim}; {tree.swept:,} flows of radial states were computed in the {place}, which prove "
                 f"for all but {tree.left:,} what they lose at least in the flow{near} near it"
                 f"{', or that they break limits there' if limited else ''}; those were evaluated"
             )
