@@ -414,6 +414,19 @@ def test_the_search_finds_what_enumeration_finds(kind: str, bounded: bool, monke
         assert min(tree.lowest, best[0]) >= best[0] * (1.0 - 1.1e-6)
 
 
+def test_without_samples_nodes_begin_with_the_multipliers_around_which_these_are_taken() -> None:
+    """Far from there pieces have no bound, once they are sampled."""
+    found = 0
+    for _, case in grids("power", range(40, 50)):
+        core = core_of(case.model.blocks, case.status[0], sampled=False)
+        if core.unsampled is not None:
+            _, node = PhaseTree(core, np.inf, bounded=False)._queue.pop()
+            assert np.array_equal(node.h, core.h)
+            assert bound(core.sampled().blocks, node.status, node.h, 3) > 0.0
+            found += bool(np.abs(core.h).max() > 0.0)
+    assert found > 3
+
+
 def test_bounds_pay_where_they_exclude_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openpoint.search.phases.tree.FEW", 2)
     found = [0, 0]

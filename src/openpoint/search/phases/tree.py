@@ -226,7 +226,7 @@ class PhaseTree:
             self._sample()
         if self._follow(self._status):
             tried = []
-            for h in (np.zeros_like(core.h), core.h.copy()):
+            for h in (core.h.copy(), np.zeros_like(core.h)):  # without bounds the one near which samples are taken
                 self._trees.v[:] = balanced(blocks)
                 tried.append((self._bound(self._status, h, ROOT_ROUNDS), h))
             self.root, first = max(tried, key=lambda each: each[0])
