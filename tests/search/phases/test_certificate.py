@@ -329,6 +329,18 @@ def test_an_answer_stands_where_its_certificate_is_not_written(tmp_path: Path, m
     assert answer.loss_kw is not None
 
 
+@pytest.mark.parametrize("searched", [True, False])
+def test_a_run_that_is_stopped_says_that_there_is_no_certificate(
+    searched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its proof is written, or before."""
+    name = "write_proof" if searched else "grow"
+    monkeypatch.setattr(f"openpoint.studies.reconfigure.phases.search.{name}", lambda *_, **__: None)
+    answer = certified(phase_trees(64, loads="wye"), tmp_path / "proof.gz")
+    assert any("no certificate: the run was stopped" in note for note in answer.notes)
+    assert not (tmp_path / "proof.gz").exists()
+
+
 def test_words_for_states_are_those_of_the_search() -> None:
     from openpoint.search.phases import flow, proof, proof_sweeps
 

@@ -51,6 +51,7 @@ BEYOND_CHECKER = (
     "Fewer switchable branches (close, open) may leave few enough"
 )
 """Why what a search proves is no certificate."""
+STOPPED = "no certificate: the run was stopped before its proof was whole; give it more time"
 PIECE = 16
 """Nodes between two looks at the clock."""
 FEW = 100
@@ -175,8 +176,10 @@ class PhaseSearch:
         bounded = [each.within(boxes) for each in many]
         kept = self._knows_limits(many) and bool((limits.narrowed(boxes) != boxes).any())
         self.notes.append(self._claim(boxes, outcome.upper_bound, tree, bounded, kept=kept))
-        if self.method.certificate is not None and not done and math.isfinite(self.loss):
-            if isinstance(tree, PhaseTree) and tree.learned:
+        if self.method.certificate is not None and math.isfinite(self.loss):
+            if done:
+                self.notes.append(STOPPED)
+            elif isinstance(tree, PhaseTree) and tree.learned:
                 self.notes.append(f"no certificate: {BEYOND_CHECKER}")
             else:
                 self._certify(self.method.certificate, model, Box.over(boxes), outcome.lower_bound)
@@ -267,7 +270,9 @@ class PhaseSearch:
         except (CertificateError, OSError) as error:  # the answer stands without
             self.notes.append(f"no certificate: {error}")
             return
-        if proved is not None:
+        if proved is None:
+            self.notes.append(STOPPED)
+        else:
             less = proved < lower_kw * (1.0 - CLOSE)
             more = (
                 "; states that lose less break limits, which it does not know, or lie in its larger box" if less else ""
