@@ -24,6 +24,7 @@ from openpoint.search.phases.proof_sweeps import (
     Pieces,
     Room,
     above,
+    cell_of,
     follow_branch,
     follow_loop,
     forest,
@@ -33,13 +34,14 @@ from openpoint.search.phases.proof_sweeps import (
     share_of,
     size_of,
     sweep,
-    taken,
 )
 
 STEP = 1e-12
 """Largest change of a voltage, pu, after which sweeps end."""
-FINE, ROUGH, NEAR = 1e-10, 1e-4, 1e-5
-"""The same of secants, and of sweeps around which flows are bounded, the second where the first do not prove enough."""
+FINE = 1e-8
+"""The same of secants, whose distance counts so much."""
+STOPS = 3e-2, 1e-4, 1e-5
+"""The same of sweeps around which flows are bounded, each where the one before does not prove enough."""
 LOSES = 1e-8
 """Share of the loss of a flow by which its sweeps may be off."""
 STRIDE = 2e-3
@@ -94,7 +96,7 @@ def tabulate(
     Args:
         sizes: of phases. other: with the tree of `room`.
     """
-    flows = False
+    flows, kept = False, np.zeros((2, len(RADII), len(room.far), 3))  # distances of the voltages before
     for k in range(CELLS - 1, -1, -1):
         for c in range(len(pieces.root)):
             for j in range(3):
@@ -113,8 +115,9 @@ def tabulate(
             for q in range(count):
                 b = room.order[q]
                 for j in range(3):
-                    room.far[b, j] = RADII[i] if room.edge[b] < 0 and blocks.has[b, j] else 0.0
-                    room.near[b, j] = 0.0
+                    room.far[b, j], room.near[b, j] = kept[0, i, b, j], kept[1, i, b, j]
+                    if room.edge[b] < 0:
+                        room.far[b, j], room.near[b, j] = RADII[i] if blocks.has[b, j] else 0.0, 0.0
             _settle(blocks, status, none, room, sizes, count, room.far, 0.0)
             for q in range(count):
                 b = room.order[q]
@@ -131,6 +134,8 @@ def tabulate(
                 c = pieces.of[b]
                 pieces.off[c, k, i, 3] += room.less[b]
                 for j in range(3):
+                    kept[0, i, b, j] = room.far[b, j] if room.far[b, j] < 1.0 else 0.0
+                    kept[1, i, b, j] = room.near[b, j] if room.near[b, j] < 1.0 else 0.0
                     if not room.wide[b, j] <= room.near[b, j]:
                         pieces.off[c, k, i, 3] = math.inf
 
@@ -154,10 +159,10 @@ def _secants(
     for way in range(6):
         m = way // 2
         for q in range(count):
-            b, e = room.order[q], room.edge[room.order[q]]
+            b = room.order[q]
             for j in range(3):
                 other.v[b, j] = room.v[b, j]
-            if e < 0 and blocks.has[b, m]:
+            if blocks.has[b, m]:  # of others this is where sweeps begin
                 other.v[b, m] += STRIDE * (1j if way % 2 else 1.0)
         good = flows and sweep(blocks, status, none, other, count, FINE, True)
         gather(blocks, status, none, other, count)
@@ -231,14 +236,17 @@ def judge(
                 found[s] = math.nan
             continue
         warm = warm and count > 0
-        for trial in range(2 if count > 0 else 0):  # within distances that held before, or supposed anew
-            warm = sweep(blocks, here, pieces, room, count, NEAR if trial else ROUGH, warm)
+        for trial in range(len(STOPS) if count > 0 else 0):
+            last = trial == len(STOPS) - 1  # distances are supposed anew, else they are those that held before
+            warm = sweep(blocks, here, pieces, room, count, STOPS[trial], warm)
             if not warm:
                 break
             loss = loss_of(blocks, here, pieces, room, count)
+            if loss < enough[s] and not last:
+                continue
             for q in range(count):
                 for j in range(3):
-                    room.far[room.order[q], j] *= 1.0 - trial
+                    room.far[room.order[q], j] *= 0.0 if last else 1.0
             if not _settle(blocks, here, pieces, room, sizes, count, room.far, 0.0):
                 for q in range(count):
                     for j in range(3):
@@ -323,6 +331,9 @@ def _settle(
     for q in range(count):
         b = room.order[q]
         if room.edge[b] >= 0:
+            for j in range(3):  # what follows is as near as that
+                if holds:
+                    near[b, j] = min(near[b, j], WIDER * wide[b, j] + LEAST)
             room.less[b] += _steep(
                 sizes, b, blocks.z[room.way[b], room.edge[b]], room.i[room.edge[b]], room.moved[b], room
             )
@@ -471,7 +482,7 @@ def _beyond(blocks: Blocks, d: int, x: float, r: float, a: float, b: float, c: f
 @inlined
 def _piece(blocks: Blocks, pieces: Pieces, room: Room, sizes: Sizes, b: int, c: int) -> None:
     """Add what a piece makes, around the nearest of the voltages at which it is known."""
-    k, turn = taken(pieces, c, room.v[b], room.took)
+    k, turn = cell_of(pieces, c, room.v[b])
     r, i = 0.0, 0
     for j in range(3):
         if blocks.has[b, j]:
@@ -479,7 +490,7 @@ def _piece(blocks: Blocks, pieces: Pieces, room: Room, sizes: Sizes, b: int, c: 
             r = max(r, size_of(room.v[b, j] - at) + _of_phase(sizes, b, j, room.far))
     while i < len(RADII) and RADII[i] < r:
         i += 1
-    if k < 0 or i == len(RADII):
+    if not 0 <= k < CELLS or i == len(RADII):
         room.less[b] = math.inf
         return
     for j in range(3):

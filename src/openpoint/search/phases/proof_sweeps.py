@@ -214,7 +214,8 @@ def draw(blocks: Blocks, status: States, room: Room, b: int) -> None:
             for k in range(3):
                 drawn[b, j] += blocks.y[b, j, k] * v[b, k]
         if blocks.s[b, j] != 0.0:
-            drawn[b, j] += blocks.s[b, j].conjugate() / square_of(v[b, j]) * v[b, j]
+            one = 1.0 / square_of(v[b, j])
+            drawn[b, j] += blocks.s[b, j].conjugate() * complex(one * v[b, j].real, one * v[b, j].imag)
     for q in range(room.first[b], room.first[b + 1]):
         d = room.load[q]
         j, k = blocks.phase[d], blocks.back[d]
@@ -222,7 +223,8 @@ def draw(blocks: Blocks, status: States, room: Room, b: int) -> None:
         square = square_of(x)
         u = math.sqrt(square if k < 0 else square / 3.0)
         one, two, three = share_of(blocks, d, u)
-        c = blocks.power[d].conjugate() * ((one + (two + three * u) * u) / square) * x
+        one = (one + (two + three * u) * u) / square
+        c = blocks.power[d].conjugate() * complex(one * x.real, one * x.imag)
         drawn[b, j] += c
         if k >= 0:
             drawn[b, k] -= c
@@ -244,29 +246,33 @@ def size_of(x: complex) -> float:
 
 
 @inlined
-def taken(pieces: Pieces, c: int, v: Complexes, found: Complexes) -> tuple[int, complex]:
-    """Set `found` (4) to currents and loss of a piece around the nearest of the voltages at which it is known.
-
-    Returns:
-        The number of these, −1 where none is near, and how far the voltages are turned.
-    """
+def cell_of(pieces: Pieces, c: int, v: Complexes) -> tuple[int, complex]:
+    """The number of the nearest of the voltages at which a piece is known, if there is one, and how far these turn."""
     turn, length = 0j, 0.0
     for j in range(3):
         turn += pieces.shape[c, j].conjugate() * v[j]
         length += square_of(pieces.shape[c, j])
     size = size_of(turn)
-    turn = complex(turn.real / size, turn.imag / size)
-    at = int((size / length - pieces.base[c]) / CELL + 0.5)
-    k = min(max(at, 0), CELLS - 1)
-    for j in range(4):
-        found[j] = pieces.flow[c, k, j]
-    for m in range(3):
-        x = v[m] * turn.conjugate() - (pieces.base[c] + CELL * k) * pieces.shape[c, m]
-        for j in range(4):
-            found[j] += x.real * pieces.slope[c, k, 2 * m, j] + x.imag * pieces.slope[c, k, 2 * m + 1, j]
-    for j in range(3):
-        found[j] *= turn
-    return (k if k == at else -1), turn
+    at = (size / length - pieces.base[c]) / CELL + 0.5
+    return (int(at) if at >= 0.0 else -1), complex(turn.real / size, turn.imag / size)
+
+
+@inlined
+def take(pieces: Pieces, c: int, v: Complexes, found: Complexes) -> None:
+    """Set `found` (4) to currents and loss of a piece around the nearest of the voltages at which it is known."""
+    k, turn = cell_of(pieces, c, v)
+    k = min(max(k, 0), CELLS - 1)
+    size, shape, flow, slope = pieces.base[c] + CELL * k, pieces.shape[c], pieces.flow[c, k], pieces.slope[c, k]
+    back = turn.conjugate()
+    x, y, z = v[0] * back - size * shape[0], v[1] * back - size * shape[1], v[2] * back - size * shape[2]
+    for j in range(4):  # by parts: a real number times a complex one is two products
+        real = flow[j].real + x.real * slope[0, j].real + x.imag * slope[1, j].real
+        real += y.real * slope[2, j].real + y.imag * slope[3, j].real
+        real += z.real * slope[4, j].real + z.imag * slope[5, j].real
+        imaginary = flow[j].imag + x.real * slope[0, j].imag + x.imag * slope[1, j].imag
+        imaginary += y.real * slope[2, j].imag + y.imag * slope[3, j].imag
+        imaginary += z.real * slope[4, j].imag + z.imag * slope[5, j].imag
+        found[j] = complex(real, imaginary) * (turn if j < 3 else complex(1.0, 0.0))
 
 
 @inlined
@@ -280,7 +286,7 @@ def gather(blocks: Blocks, status: States, pieces: Pieces, room: Room, count: in
         if room.edge[b] >= 0:
             draw(blocks, status, room, b)
             if pieces.at[b] >= 0:
-                taken(pieces, pieces.at[b], room.v[b], room.took)
+                take(pieces, pieces.at[b], room.v[b], room.took)
                 room.given[b] = room.took[3].real
                 for j in range(3):
                     drawn[b, j] += room.took[j]
