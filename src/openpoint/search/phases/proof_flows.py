@@ -331,9 +331,8 @@ def _settle(
     for q in range(count):
         b = room.order[q]
         if room.edge[b] >= 0:
-            for j in range(3):  # what follows is as near as that
-                if holds:
-                    near[b, j] = min(near[b, j], WIDER * wide[b, j] + LEAST)
+            for j in range(3 if holds else 0):  # what follows is as near as that
+                near[b, j] = min(near[b, j], WIDER * wide[b, j] + LEAST)
             room.less[b] += _steep(
                 sizes, b, blocks.z[room.way[b], room.edge[b]], room.i[room.edge[b]], room.moved[b], room
             )
