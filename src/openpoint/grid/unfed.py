@@ -82,13 +82,18 @@ def _told(names: list[str], before: str, after: str) -> str:
 def _reduced(kind: str, frame: pl.DataFrame, lost: dict[str, str]) -> pl.DataFrame:
     """The rows of a table that are left; `lost`: phases by bus."""
     columns = ("from_bus", "to_bus") if kind in BRANCH_TABLES else ("name",) if kind == "buses" else ("bus",)
-    touched = pl.any_horizontal(pl.col(columns).is_in(list(lost)))
-    if kind == "sources" or frame.filter(touched).is_empty():
+    touched = frame.select(pl.any_horizontal(pl.col(columns).is_in(list(lost))).fill_null(value=False)).to_series()
+    if kind == "sources" or not touched.any():
         return frame
     rows = (
-        _row(kind, row, {p for at in columns for p in lost.get(row[at], "")}) for row in frame.iter_rows(named=True)
+        _row(kind, row, {p for at in columns for p in lost.get(row[at], "")})
+        for row in frame.filter(touched).iter_rows(named=True)
     )
-    return pl.DataFrame([row for row in rows if row is not None], schema=frame.schema, orient="row")
+    made = list(rows)
+    there = [row for row in made if row is not None]
+    place = np.flatnonzero(touched.to_numpy())[[row is not None for row in made]]
+    order = np.argsort(np.concatenate([np.flatnonzero(~touched.to_numpy()), place]))
+    return pl.concat([frame.filter(~touched), pl.DataFrame(there, schema=frame.schema, orient="row")])[order]
 
 
 def _row(kind: str, row: Row, gone: set[str]) -> Row | None:

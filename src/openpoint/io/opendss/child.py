@@ -121,8 +121,10 @@ def serve(folder: str) -> None:
     os.dup2(2, 1)  # output of the engine is not an answer
     sys.modules["pandas"] = None  # type: ignore[assignment]  # the engine's package would import it, and can do without
 
+    encode = json.JSONEncoder(default=lambda number: number.item()).encode
+
     def tell(what: object) -> None:
-        text = json.dumps(what, default=lambda number: number.item()).encode() + b"\n"
+        text = b"%d\n" % what if isinstance(what, int) else encode(what).encode() + b"\n"
         while text:
             text = text[os.write(out, text) :]
 
@@ -155,7 +157,8 @@ def _warm_up() -> None:
 
 def _answer(request: dict[str, Any], tell: Any) -> dict[str, Any]:
     file, task = request["file"], request["task"]
-    statements = [Statement(Path(path), *parts) for path, *parts in request["statements"]]
+    paths = {path: Path(path) for path in {path for path, *_ in request["statements"]}}
+    statements = [Statement(paths[path], *parts) for path, *parts in request["statements"]]
     engine = borrow_engine()
     try:
         if faults := run_statements(engine, statements, tell) or (task != "check" and missing_circuit(engine, file)):

@@ -169,7 +169,7 @@ def _levels(reading: Reading, elements: list[str]) -> dict[str, str]:
     group = Groups()
     for element in elements:
         if element.startswith("line."):
-            group.join(bus for bus, _ in reading.terminals(element))
+            group.join(bus for bus, _ in reading.known.get(element) or reading.terminals(element))
     return {name.lower(): group.of(name.lower()) for name in reading.engine.Circuit.AllBusNames()}
 
 

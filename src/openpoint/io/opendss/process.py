@@ -93,7 +93,7 @@ class _Process:
             self._send(request)
             while line := cast(IO[bytes], self._process.stdout).readline():
                 watch.begin_step()
-                answer = json.loads(line)
+                answer = int(line) if line[:1].isdigit() else json.loads(line.decode())
                 if isinstance(answer, dict) and "confined" in answer:
                     self.confined = answer["confined"]
                 elif isinstance(answer, dict):
@@ -187,7 +187,7 @@ def run_script(task: str, file: str, script: Script, **more: Any) -> dict[str, A
 
 def _ask(task: str, file: str, script: Script, more: dict[str, Any]) -> dict[str, Any]:
     statements = script.statements
-    lines = [(str(s.file), s.line, s.verb, s.text, s.command, s.element) for s in statements]
+    lines = [(str(s.file), s.line, s.verb, s.text * (s.verb == "solve"), s.command, s.element) for s in statements]
     request = {"task": task, "file": file, "statements": lines} | more
     with _lock:
         try:

@@ -20,7 +20,7 @@ class Reading:
 
     Elements are called `class.name`, as in OpenDSS; rows take the name alone where it is given once in its table.
     `switchable` are elements with a switch, `commanded` those where it is a SwtControl, `controlled` windings with a
-    regulator, and the voltages, V, that it holds at them.
+    regulator, and the voltages, V, that it holds at them. `known` has terminals of elements that were asked for.
     """
 
     engine: Any
@@ -35,6 +35,7 @@ class Reading:
     controlled: dict[tuple[str, int], tuple[float, float] | None] = field(default_factory=dict)
     bent: list[str] = field(default_factory=list)  # loads whose power follows the voltage to an odd power
     often: Counter[tuple[str, str]] = field(default_factory=Counter)
+    known: dict[str, list[tuple[str, list[int]]]] = field(default_factory=dict)
 
     def fault(self, element: str, message: str, remedy: str) -> None:
         self.faults.append(Problem(self.file, element, "", message, remedy))
@@ -60,6 +61,12 @@ class Reading:
     def terminals(self, element: str) -> list[tuple[str, list[int]]]:
         """Bus and nodes of each terminal of an element, with any nodes; makes the element the active one."""
         self.engine.Circuit.SetActiveElement(element)
+        if element not in self.known:
+            self.known[element] = self._terminals()
+        return self.known[element]
+
+    def _terminals(self) -> list[tuple[str, list[int]]]:
+        """Those of the active element."""
         active = self.engine.CktElement
         if not active.Enabled():  # the nodes are known only as they are written
             return [_written(text, active.NumPhases()) for text in active.BusNames()]

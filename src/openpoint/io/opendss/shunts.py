@@ -271,7 +271,7 @@ class Pocket:
 
 def find_pockets(reading: Reading, elements: list[str]) -> list[Pocket]:
     """The pockets of a circuit; a transformer with a centre tap that has none is a fault when it is read."""
-    ends = {element: reading.terminals(element) for element in elements if _is_wired(reading, element)}
+    ends = {element: at for element in elements if (at := _wired(reading, element))}
     units = {e: at for e, at in ends.items() if e.startswith("transformer.") and _is_split(reading, e, at)}
     if not units:
         return []
@@ -366,13 +366,11 @@ def _add(reading: Reading, pocket: Pocket, parts: dict[str, complex]) -> None:
             reading.add("loads", name=name, **place, model=model, p_kw=nominal.real, q_kvar=nominal.imag)
 
 
-def _is_wired(reading: Reading, element: str) -> bool:
-    """Whether an element is enabled and at buses; ties that are disabled join them as well."""
-    reading.engine.Circuit.SetActiveElement(element)
-    active = reading.engine.CktElement
-    if element.partition(".")[0] == "line":
-        return True
-    return bool(active.Enabled()) and len(active.NodeOrder()) > 0
+def _wired(reading: Reading, element: str) -> list[tuple[str, list[int]]]:
+    """The terminals of an element that is enabled and at buses; ties that are disabled join them as well."""
+    ends, active = reading.terminals(element), reading.engine.CktElement
+    is_wired = element.partition(".")[0] == "line" or (bool(active.Enabled()) and len(active.NodeOrder()) > 0)
+    return ends if is_wired else []
 
 
 def _is_split(reading: Reading, element: str, at: list[tuple[str, list[int]]]) -> bool:

@@ -182,7 +182,6 @@ CLASSES = {
 }
 
 
-@lru_cache(4096)
 def full(words: tuple[str, ...], name: str) -> int | None:
     """The place of a word in a list of `OPTIONS` or `CLASSES`: that word itself, else the first it may be short for."""
     plain = [word.lstrip("-~") for word in words]
@@ -200,6 +199,7 @@ _NAME = re.compile(r"([\w%.-]+)\s*=\s*")
 _QUOTED = r'"[^"]*"|' + r"'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}"
 _VALUE = re.compile(rf"""({_QUOTED}|[^\s,="'(\[{{!][^\s,="!]*)(?=[\s,]|$)""")
 _GAP = re.compile(r"\s*(?:,\s*)?")
+_EQUALS = re.compile(r"\s*=")
 _SAFE = re.compile(r"(?:[\w.+%\\:#*^|$&<>?;~-]|/(?!/))+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _IN_FILE = re.compile(
@@ -256,7 +256,7 @@ def parameters(text: str) -> tuple[list[tuple[str, str]], str]:
         value = _VALUE.match(text, start)
         if text[start : start + 1] in ("", ",") or (value and not content(value.group(1))):
             return found, text[place:]
-        if value is None or text[value.end() :].lstrip().startswith("="):
+        if value is None or _EQUALS.match(text, value.end()):
             raise Refused(_what_is_wrong(text[start:]), "Write name=value, the name as a plain word")
         found.append((name.group(1).lower() if name else "", value.group(1)))
         place = _gap(text, value.end())
@@ -338,13 +338,25 @@ def options(given: Parameters) -> list[tuple[str, str]]:
 
 def _in_full(words: tuple[str, ...], given: Parameters, unknown: str) -> Iterator[tuple[str, str, str]]:
     """(word of the list with its mark, name in full, value); a value without a name is that of the next property."""
-    place = -1
-    for short, value in given:
-        found = full(words, short) if short else place + 1
-        if found is None or found >= len(words):
+    places = _places(words, tuple(short for short, _ in given))
+    for (short, value), place in zip(given, places, strict=False):
+        if place is None:
             raise Refused(f"{unknown} {short!r}" if short else "there are more values than properties", "Correct it")
-        place = found
         yield words[place], words[place].lstrip("-~"), value
+
+
+@lru_cache(4096)
+def _places(words: tuple[str, ...], names: tuple[str, ...]) -> tuple[int | None, ...]:
+    """The places of words in a list, as of values one after the other; None, and then no more, where there is none."""
+    found: list[int | None] = []
+    following = 0
+    for name in names:
+        place = full(words, name) if name else following
+        if place is None or place >= len(words):
+            return (*found, None)
+        found.append(place)
+        following = place + 1
+    return tuple(found)
 
 
 def _value(value: str, data_name: DataName | None = None) -> str:
@@ -353,6 +365,8 @@ def _value(value: str, data_name: DataName | None = None) -> str:
     Raises:
         Refused: a file where none may be, `=` or a variable without a value inside.
     """
+    if _SAFE.fullmatch(value):  # no quotation mark, = or variable
+        return value
     inside = content(value)
     if unset := _UNSET.search(inside):
         raise Refused(f"the variable {unset.group()} has no value", "Give it one before, by var @name=value")
@@ -361,9 +375,7 @@ def _value(value: str, data_name: DataName | None = None) -> str:
         if file is None or data_name is None:
             raise Refused(f"= stands within a value: {inside[:40]}", "Write one value, or (file=name) alone")
         return f"(file={data_name(content(file.group(1)))}{' '.join(['', *file.group(2).replace(',', ' ').split()])})"
-    if inside is not value:
-        return value
-    return value if _SAFE.fullmatch(value) else f'"{value}"'
+    return value if inside is not value else f'"{value}"'
 
 
 def written(verb: str, element: str, pairs: Sequence[tuple[str, str]]) -> str:
