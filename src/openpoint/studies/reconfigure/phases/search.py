@@ -52,6 +52,7 @@ BEYOND_CHECKER = (
 )
 """Why what a search proves is no certificate."""
 STOPPED = "no certificate: the run was stopped before its proof was whole; give it more time"
+MORE = "loads leave their bands where voltages have no limits; with some (--v-min, --v-max) the bound proves more"
 PIECE = 16
 """Nodes between two looks at the clock."""
 FEW = 100
@@ -176,6 +177,8 @@ class PhaseSearch:
         bounded = [each.within(boxes) for each in many]
         kept = self._knows_limits(many) and bool((limits.narrowed(boxes) != boxes).any())
         self.notes.append(self._claim(boxes, outcome.upper_bound, tree, bounded, kept=kept))
+        if done and self._knows_limits(many) and not kept and (model.blocks.low > 0.0).any():
+            self.notes.append(MORE)
         if self.method.certificate is not None and math.isfinite(self.loss):
             if done:
                 self.notes.append(STOPPED)
