@@ -2,7 +2,8 @@
 
 Nodes are bounded as those of the search (`openpoint.search.paths.ascent`), and with the multipliers found so the
 checker bounds them again (`openpoint.verify.part_node`). States and places of paths that reach the goal so are taken
-out, and a node that reaches it is at its end. The path to divide is found by trials of its states.
+out, and a node that reaches it is at its end. A node that the search of the part has bounded has its multipliers, and
+is divided as there (`openpoint.search.paths.search.PartNodes`); the path to divide of others is found by trials.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Node:
         y, mu: of the search. values: (2 inner) multipliers of the file, at which its bound is `bound`.
         taken: what was taken out, as numbers of the file, with the multipliers of each. over: whether nothing is left.
         split: path or place by which it is divided, as in the file; below: the nodes into which it is, in order.
+        row: of the search of the part, -1 where it has none that says how to go on.
     """
 
     mask: States
@@ -56,6 +58,7 @@ class Node:
     over: bool = False
     split: int = -1
     below: list[Node] = field(default_factory=list)
+    row: int = -1
 
 
 class ProofTree:
@@ -69,7 +72,7 @@ class ProofTree:
     def __init__(
         self, part: Part, own: checker.Part, column: Ints, turned: tuple[Bools, Bools], goal: float, huge: float
     ) -> None:
-        """`part`: with the prices at its border in `work`, and the same part of the checker.
+        """`part`: after its search, at the prices in `work`, and the same part of the checker.
 
         Args:
             column: (inner) of each inner junction of the checker, that of the search. turned: (own) whether the checker
@@ -90,7 +93,11 @@ class ProofTree:
         self.path, self.at = of, np.arange(len(of))
         self.ends = own.table.start[:size].astype(np.int64), own.table.start[1 : size + 1].astype(np.int64) - 1
         self.count, self.serial, self.least = 0, 0, np.inf
-        first = self._node(own.mask.copy(), *self.ends, work.y.copy(), work.mu.copy(), None)
+        assert part.nodes is not None
+        self.rows = part.nodes
+        first = self._node(own.mask.copy(), *self.ends, self.rows.y[0].copy(), self.rows.mu[0].copy(), None)
+        if first is not None:
+            first.row = 0
         self.first, self.open = first, [(first.bound, 0, first)] if first is not None else []
 
     @property
@@ -164,20 +171,24 @@ class ProofTree:
             bit = 1 << s
             if not node.mask[k] & bit or node.mask[k] == bit:
                 continue
-            only = node.mask.copy()
-            only[k] = bit
-            if self._bound(only, node.low, node.high, node.values) >= self.goal:
-                rest = node.mask.copy()
-                rest[k] &= ~bit
-                self._take(node, self._number(3 * k + s), (rest, node.low, node.high), node.values)
+            self._take_state(node, k, s)
         return self._take_places(node) or len(node.taken) > before
+
+    def _take_state(self, node: Node, k: int, s: int) -> None:
+        """Take out one of several states of a path where it reaches the goal."""
+        only = node.mask.copy()
+        only[k] = 1 << s
+        if self._bound(only, node.low, node.high, node.values) >= self.goal:
+            rest = node.mask.copy()
+            rest[k] &= ~(1 << s)
+            self._take(node, self._number(3 * k + s), (rest, node.low, node.high), node.values)
 
     def _number(self, what: int) -> int:
         return self.own.count + len(self.own.table.branch) + what
 
     def _take_places(self, node: Node) -> bool:
         """Take out the places at either end of a path that cost too much."""
-        work, paths, taken = self.part.work, self.part.paths, False
+        work, paths = self.part.work, self.part.paths
         u, v, k = paths.u[self.path], paths.v[self.path], self.path
         cost = (
             (1.0 + work.y[u]) * work.u_p + work.mu[u] * work.u_q + (1.0 + work.y[v]) * work.v_p + work.mu[v] * work.v_q
@@ -190,7 +201,12 @@ class ProofTree:
         some = (highest >= 0) & (node.mask[: len(begin)] & BROKEN != 0) & (node.low < node.high)
         first = np.where(self.reverse, begin + end - highest, lowest)
         last = np.where(self.reverse, begin + end - lowest, highest)
-        for path in np.flatnonzero(some & ((first > node.low) | (last < node.high))).tolist():
+        return self._take_beyond(node, first, last, some & ((first > node.low) | (last < node.high)))
+
+    def _take_beyond(self, node: Node, first: Ints, last: Ints, some: Bools) -> bool:
+        """Take out the places before the first and after the last one of some paths where they reach the goal."""
+        taken = False
+        for path in np.flatnonzero(some).tolist():
             if node.over or not node.mask[path] & BROKEN:
                 continue
             for side, at in ((0, int(first[path]) - 1), (1, int(last[path]))):
@@ -215,8 +231,8 @@ class ProofTree:
             return False
         _, _, node = heapq.heappop(self.open)
         self.count += 1
-        children, taken = list[tuple[Node, float]](), -1
-        while not (node.over or node.bound >= self.goal or taken == len(node.taken)):
+        children, taken = self._followed(node) if node.row >= 0 else list[tuple[Node, float]](), -1
+        while not node.below and not (node.over or node.bound >= self.goal or taken == len(node.taken)):
             self._raise(node)
             taken = len(node.taken)
             if not (node.over or node.bound >= self.goal):
@@ -227,6 +243,62 @@ class ProofTree:
         if not (node.below or node.over or node.bound >= self.goal):
             self.least = min(self.least, node.bound)  # nothing is left to divide
         return True
+
+    def _followed(self, node: Node) -> list[tuple[Node, float]]:
+        """Take out and divide as the search of the part did at this node; its children, none where that ends."""
+        rows, row = self.rows, node.row
+        begin, end = self.ends
+        while node.bound < self.goal and not node.over and row >= 0:
+            self._take_as(node, row)
+            k, below, at = int(rows.split[row]), int(rows.below[row]), int(rows.at[row])
+            if node.over or below < 0:
+                break
+            if at < 0:
+                bits = [bit for bit in (BROKEN, FORTH, BACK) if node.mask[k] & bit]
+                there = [bit for bit in (BROKEN, FORTH, BACK) if rows.mask[row, k] & bit]
+                turn = {BROKEN: BROKEN, FORTH: BACK, BACK: FORTH} if self.flipped[k] else {}
+                next_rows = [below + there.index(b) if (b := turn.get(bit, bit)) in there else -1 for bit in bits]
+            else:
+                next_rows = [below + 1, below] if self.reverse[k] else [below, below + 1]
+                at = int(begin[k] + end[k]) - at - 1 if self.reverse[k] else at
+                next_rows = next_rows[int(at < node.low[k]) : 1 + int(at < node.high[k])]
+            if len(next_rows) == 1:
+                row = next_rows[0]
+                continue
+            node.split, children = k if at < 0 else self.own.count + at, list[tuple[Node, float]]()
+            for side, next_row in enumerate(next_rows):
+                mask, low, high = node.mask.copy(), node.low.copy(), node.high.copy()
+                if at < 0:
+                    mask[k] = bits[side]
+                elif side == 0:
+                    high[k] = at
+                else:
+                    low[k] = at + 1
+                of = rows if next_row >= 0 else None
+                y, mu = (node.y, node.mu) if of is None else (of.y[next_row].copy(), of.mu[next_row].copy())
+                child = self._child(node, mask, low, high, y, mu)
+                if child is not None:
+                    child.row = next_row
+                    children.append((child, child.bound))
+            return children
+        return []
+
+    def _take_as(self, node: Node, row: int) -> None:
+        """Take out the states and places that the search of the part has excluded at a node, where the checker does."""
+        size = len(self.flipped)
+        wanted = self._states(np.append(self.rows.mask[row, :size], node.mask[size:]))
+        for k, s in np.argwhere((node.mask[:size] & ~wanted)[:, None] >> np.arange(3) & 1).tolist():
+            if node.over:
+                return
+            if node.mask[k] & (1 << s) and node.mask[k] != 1 << s:
+                self._take_state(node, k, s)
+        begin, end = self.ends
+        low, high = self.rows.low[row, :size], self.rows.high[row, :size]
+        first = np.where(self.reverse, begin + end - high, low)
+        last = np.where(self.reverse, begin + end - low, high)
+        self._take_beyond(node, first, last, (first > node.low) | (last < node.high))
+        if node.taken and not node.over:
+            node.bound = max(node.bound, self._bound(node.mask, node.low, node.high, node.values))
 
     def _push(self, node: Node, expected: float) -> None:
         self.serial += 1
