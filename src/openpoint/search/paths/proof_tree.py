@@ -66,7 +66,7 @@ class ProofTree:
 
     Attributes:
         goal: the bound that is wanted. open: nodes to come, with the bound expected of each. least: bound of all that
-            cannot be divided. count: nodes so far.
+            cannot be divided. count: nodes so far. tried: paths that were tried at them.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class ProofTree:
         of = np.repeat(np.arange(size), np.diff(own.table.start[: size + 1]))
         self.path, self.at = of, np.arange(len(of))
         self.ends = own.table.start[:size].astype(np.int64), own.table.start[1 : size + 1].astype(np.int64) - 1
-        self.count, self.serial, self.least = 0, 0, np.inf
+        self.count, self.tried, self.serial, self.least = 0, 0, 0, np.inf
         assert part.nodes is not None
         self.rows = part.nodes
         first = self._node(own.mask.copy(), *self.ends, self.rows.y[0].copy(), self.rows.mu[0].copy(), None)
@@ -353,6 +353,7 @@ class ProofTree:
     def _tried(self, node: Node, k: int) -> list[tuple[float, int, Floats, Floats]]:
         """The states of a path that do not reach the goal: bound, state, multipliers of each; takes out all others."""
         found, work = [], self.part.work
+        self.tried += 1
         for bit in (BROKEN, FORTH, BACK):
             if node.over or not node.mask[k] & bit or node.mask[k] == bit:
                 continue

@@ -40,7 +40,7 @@ from openpoint.search.paths.arrays import (
 from openpoint.search.paths.border import INNER, STEPS, Border, Part, node_of
 from openpoint.search.paths.explorer import LEAST
 from openpoint.search.paths.proof_tree import BITS as TREE_BITS
-from openpoint.search.paths.proof_tree import TRIES, ProofTree
+from openpoint.search.paths.proof_tree import ProofTree
 from openpoint.verify import path_parts as checker
 from openpoint.verify import paths as path_checker
 from openpoint.verify.data import read
@@ -195,8 +195,8 @@ class ProvenParts:
     """The first node of a search, to be proven by parts.
 
     Attributes:
-        bound: what is proven so far. ended: whether it ended the search. nodes: paths that were tried in
-            the trees so far, each of which counts as a node.
+        bound: what is proven so far. ended: whether it ended the search. nodes: of the trees so far, and paths that
+            were tried at them, each of which counts as a node.
     """
 
     def __init__(self, model: Model, checked: CheckedPaths, status: States, certificate: Certificate | None) -> None:
@@ -264,7 +264,8 @@ class ProvenParts:
             return
         border = Border(self.model, self.paths, node_of(self.paths, of, work.status, begun), parts)
         held, gap = prices_of(self.paths, of), max(cutoff - begun, FAR * cutoff)
-        if not self._planted(border, held, (of, work.status), FEWEST):  # what a search has that is stopped soon
+        # What a search has that is stopped soon.
+        if not self._planted(border, held, (of, work.status), INNER * gap, FEWEST):
             return
         if len(parts) > 1:
             rounds = 0
@@ -274,7 +275,7 @@ class ProvenParts:
                     break
                 yield True
             prices = held.moved(border.prices.y, border.prices.mu, border.prices.z)
-            self._planted(border, prices, (of, work.status), NODES)
+            self._planted(border, prices, (of, work.status), INNER * gap, NODES)
         words = "%d parts of the paths begin at %.5g %% of the cutoff at the first node, where there were %.5g %%"
         _LOG.info(words, len(parts), 100.0 * self.bound / cutoff, 100.0 * begun / cutoff)
         growing = list(self._trees)
@@ -283,14 +284,19 @@ class ProvenParts:
             if len(self._trees) == 1:
                 self._trees[0].goal += more
             tree = max(growing, key=lambda one: one.goal - one.bound)
+            tried = tree.tried
             if not tree.step():
                 growing.remove(tree)
-            self.nodes += TRIES
+            self.nodes += 1 + tree.tried - tried
             self.bound = self._rest + sum(one.bound for one in self._trees)
             yield True
 
-    def _planted(self, border: Border, prices: Prices, node: tuple[PathWork, States], nodes: int) -> bool:
-        """Begin the trees of parts at such prices, after searches of so many nodes; whether the numbers suffice."""
+    def _planted(self, border: Border, prices: Prices, node: tuple[PathWork, States], ahead: float, nodes: int) -> bool:
+        """Begin the trees of parts at such prices, after searches of so many nodes; whether the numbers suffice.
+
+        Args:
+            ahead: for the steps in a part, in terms of the loss (`openpoint.search.paths.ascent`).
+        """
         checked, (of, status) = self.checked, node
         z = np.zeros(self.paths.junctions + 1, dtype=np.int64)
         for price, some in prices.sets:
@@ -309,7 +315,7 @@ class ProvenParts:
             at_border[part.met[part.inner : -1]] = True
             pays = np.where(at_border, np.ldexp(z.astype(float), -checker.DIGITS), 0.0)
             toll[0::2], toll[1::2] = pays[self.paths.v], pays[self.paths.u]
-            least = part.least(prices.y, prices.mu, toll, self.huge, INNER, nodes)
+            least = part.least(prices.y, prices.mu, toll, self.huge, ahead, nodes)
             own = priced.part(checked.paths_of(part.some))
             goal = least - part.given(prices.y, prices.mu, slice(part.inner, None))
             trees.append(ProofTree(part, own, *turned(checked, part, own), goal, self.huge))
