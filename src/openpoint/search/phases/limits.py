@@ -62,8 +62,9 @@ class BlockLimits:
         """Boxes of buses (n, 9) without voltages that break a limit for certain; as they are where none is left."""
         low = np.maximum(boxes[:, :3], np.sqrt(self.w_min * (1.0 - SURE)))
         high = np.minimum(boxes[:, 3:6], np.sqrt(self.w_max * (1.0 + SURE)))
-        left = np.asarray((low < high).all(axis=1))
-        return np.where(left[:, None], box_rows(low, high, boxes[:, 8]), boxes)
+        tighter = (low != boxes[:, :3]) | (high != boxes[:, 3:6])
+        changed = np.asarray((low < high).all(axis=1) & tighter.any(axis=1))  # others stay to the last digit
+        return np.where(changed[:, None], box_rows(low, high, boxes[:, 8]), boxes)
 
     def of_core(self, whole: Blocks, core: Core) -> Ranges:
         """Those of the core and of what hangs on it, of a grid whose branches may be in series in the core."""

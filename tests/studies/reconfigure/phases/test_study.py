@@ -260,7 +260,7 @@ def test_a_search_that_is_stopped_asks_for_limits_where_loads_have_bands(monkeyp
     monkeypatch.setattr("openpoint.studies.reconfigure.phases.search.grow", lambda *_, **__: False)
     for limits, said in ((None, True), (Limits(v_min_pu=0.9, v_max_pu=1.1), False)):
         found = reconfigure(openpoint.read("ieee123"), method=TopologySearch(), limits=limits)
-        assert any("--v-min and --v-max" in note for note in found.notes) is said
+        assert any("(--v-min, --v-max)" in note for note in found.notes) is said
 
 
 def test_todays_state_is_kept_where_opendss_alone_has_flows(monkeypatch: pytest.MonkeyPatch) -> None:
