@@ -256,6 +256,16 @@ def test_limits_of_a_run_keep_the_best_verified_answer() -> None:
     assert cut.lower_bound_kw == -math.inf
 
 
+def test_the_gap_is_closed_to_the_loss_by_opendss() -> None:
+    """Which on this feeder has 1e-5 of the loss more than the sweep."""
+    grid = openpoint.read("ieee37")
+    lines = grid.lines.filter(~pl.col("from_bus").is_in(grid.sources["bus"].to_list()))
+    free = Limits(voltage=False, current=False)
+    found = reconfigure(grid.with_switchable(lines["name"].to_list()), method=TopologySearch(gap=1e-4), limits=free)
+    assert found.gap is not None
+    assert found.gap <= 1e-4 * (1.0 + 1e-9)
+
+
 def test_a_search_that_is_stopped_asks_for_limits_where_loads_have_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openpoint.studies.reconfigure.phases.search.grow", lambda *_, **__: False)
     for limits, said in ((None, True), (Limits(v_min_pu=0.9, v_max_pu=1.1), False)):

@@ -194,7 +194,10 @@ class PhaseSearch:
 
     @property
     def _cutoff(self) -> float:
-        return self.loss * (1.0 - self.method.least_gap)
+        """The bound at which the gap is closed to what the best state loses by OpenDSS, where that is more."""
+        known = self.best is not None and self.best.violation == 0.0 and math.isfinite(self.loss)
+        most = max(self.loss, self.best.value_kw / self.base_kw) if known and self.best is not None else self.loss
+        return min(self.loss, most * (1.0 - self.method.least_gap))
 
     def _begin(
         self, many: list[PhaseModel], flows: FuturesFlows, limits: BlockLimits, starts: Iterable[Bools]
