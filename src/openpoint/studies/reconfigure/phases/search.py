@@ -195,9 +195,9 @@ class PhaseSearch:
     @property
     def _cutoff(self) -> float:
         """The bound at which the gap is closed to what the best state loses by OpenDSS, where that is more."""
-        known = self.best is not None and self.best.violation == 0.0 and math.isfinite(self.loss)
-        most = max(self.loss, self.best.value_kw / self.base_kw) if known and self.best is not None else self.loss
-        return min(self.loss, most * (1.0 - self.method.least_gap))
+        best = self.best
+        judged = best.value_kw / self.base_kw if best is not None and best.violation == 0.0 else 0.0
+        return min(self.loss, max(self.loss, judged) * (1.0 - self.method.least_gap))
 
     def _begin(
         self, many: list[PhaseModel], flows: FuturesFlows, limits: BlockLimits, starts: Iterable[Bools]
