@@ -1,7 +1,6 @@
 """Grids of phases: no bound is above the best completion, search equals enumeration (docs/methods.md M43)."""
 
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,16 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint.arrays import Floats, Ints, States
+from openpoint.arrays import Ints, States
 from openpoint.cli.warmup import _mesh
 from openpoint.errors import OptionError
-from openpoint.formulations.phases import PhasesQuestion, phases_question
+from openpoint.formulations.phases import phases_question
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.deviation import deviate, no_ranges, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, OPEN, UNDECIDED, sweep, trees_for
-from openpoint.search.phases.model import EVERYWHERE, NEAR, RADII, SIZES, STEP_U, Blocks, Box, PhaseModel, phase_model
+from openpoint.search.phases.model import EVERYWHERE, NEAR, RADII, SIZES, STEP_U, Box, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
 from openpoint.search.phases.response import eliminate, linear_for
@@ -29,7 +28,6 @@ from openpoint.search.phases.tree import (
     PhaseTree,
     bounds_pay,
     box_around,
-    closed_of,
     jumping,
     kicked,
     states_left,
@@ -37,75 +35,22 @@ from openpoint.search.phases.tree import (
 )
 from openpoint.search.tree import grow
 from tests.builders.phase_trees import phase_trees
-
-
-@dataclass
-class Enumerated:
-    """All radial states of a grid (K, m) with their losses (K), and of each bus the box of all its voltages."""
-
-    question: PhasesQuestion
-    model: PhaseModel
-    boxes: Floats
-    status: States
-    loss: Floats
-
-
-def enumerated(grid: Grid) -> Enumerated | None:
-    question = phases_question(grid, free=("topology",))
-    model = phase_model(grid, question.network, question.always, question.never, Box(0.99, 1.01, 1.0))
-    boxes = model.blocks.box
-    flows, found, losses = Flows(model.within(EVERYWHERE).blocks), [], []
-    for closed in question.states():
-        status = status_of(model, closed)
-        assert np.array_equal(closed_of(model, status), closed)
-        loss = flows.loss(status)
-        if np.isfinite(loss):
-            boxes = box_around(flows.trees.v, model.blocks.has, boxes)
-            found.append(status)
-            losses.append(loss)
-    if len(found) < 2:
-        return None
-    return Enumerated(question, model.within(boxes), boxes, np.array(found), np.array(losses))
+from tests.search.phases.agree import Enumerated, bound, bounds, enumerated, grid_of
 
 
 def grids(kind: str, seeds: range) -> list[tuple[int, Enumerated]]:
-    """Of loads of a kind; "held": with a loop that stays closed, "collapsed": so large that voltages fall to 0.2 pu."""
-    loads = {"held": "all", "collapsed": "power"}.get(kind, kind)
-    made = (phase_trees(seed, loads=loads, generation=seed % 3 == 0, held=kind == "held") for seed in seeds)
-    much = {"p_kw": pl.col("p_kw") * 60.0, "q_kvar": pl.col("q_kvar") * 60.0, "v_min_pu": pl.lit(0.92)}
-    if kind == "collapsed":
-        made = (grid.with_tables(loads=grid.loads.with_columns(**much)) for grid in made)
-    found = zip(seeds, map(enumerated, made), strict=True)
+    """Of a kind of `agree.KINDS`, those of several states."""
+    found = ((seed, enumerated(grid_of(kind, seed))) for seed in seeds)
     return [(seed, each) for seed, each in found if each is not None]
-
-
-def bound(blocks: Blocks, status: States, h: np.ndarray, rounds: int) -> float:
-    trees = trees_for(blocks)
-    trees.v[:] = balanced(blocks)
-    priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-    tools = trees, squares_for(blocks), pattern_for(blocks)
-    return float(improve(blocks, status, priority, h, rounds, np.inf, *tools))
 
 
 @pytest.mark.parametrize("kind", ["power", "wye", "all", "held", "collapsed"])
 def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
-    """Partial states at random; multipliers of the fixed point, disturbed, and of no sense at all."""
     count = 0
     for seed, case in grids(kind, range(6)):
-        rng, blocks = np.random.default_rng(seed), case.model.blocks
-        free = blocks.has & ~blocks.is_source[:, None]
-        for _ in range(12):
-            tree = case.status[rng.integers(len(case.status))]
-            movable = blocks.movable & (rng.random(len(tree)) < rng.random())
-            status = np.where(movable, UNDECIDED, tree).astype(np.int8)
-            best = case.loss[((case.status == status) | (status == UNDECIDED)).all(axis=1)].min()
-            h = np.zeros(blocks.has.shape, dtype=np.complex128)
-            for rounds, size in ((0, 0.0), (2, 0.0), (8, 0.0), (0, 0.02), (0, 0.3)):
-                noise = rng.normal(size=h.shape) + 1j * rng.normal(size=h.shape)
-                h = h + np.where(free, size * max(np.abs(h).max(), 0.01) * noise, 0.0)
-                found = bound(blocks, status, h, rounds)
-                assert found <= best * (1.0 + 1e-9) + 1e-12, (seed, rounds, size)
-                count += np.isfinite(found)
+        for found, best in bounds(case, np.random.default_rng(seed), 12):
+            assert found <= best * (1.0 + 1e-9) + 1e-12, seed
+            count += np.isfinite(found)
     assert count > 100
 
 

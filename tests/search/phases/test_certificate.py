@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import importlib
 import itertools
 import json
 from pathlib import Path
@@ -28,16 +26,11 @@ from openpoint.search.phases.states import graph_for, propagate
 from openpoint.search.phases.tree import free_of_charge
 from openpoint.verify import CertificateError
 from tests.builders.phase_trees import in_chain, phase_trees
-from tests.search.phases.test_bound import Enumerated, enumerated, grids
+from tests.search.phases.agree import Enumerated, enumerated, lines_of, mutant, reference, written
+from tests.search.phases.test_bound import grids
 
 GAP = 1e-3
-
-
-@pytest.fixture
-def reference(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The checker of docs/check_phases.py, which imports nothing of ours but the balls beside it."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "docs")
-    return importlib.import_module("check_phases")
+REFERENCE = reference()
 
 
 def certified(grid: Grid, path: Path, **options: object) -> openpoint.ReconfigureResult:
@@ -150,15 +143,15 @@ def test_one_flow_covers_all_states_of_parts(kind: str, monkeypatch: pytest.Monk
 def test_a_node_with_too_many_states_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = phase_trees(64, loads="wye")
     certified(grid, tmp_path / "proof.gz")
-    head = _lines(tmp_path / "proof.gz")[0]
+    head = lines_of(tmp_path / "proof.gz")[0]
     monkeypatch.setattr("openpoint.search.phases.proof_states.MOST", 1)
     with pytest.raises(CertificateError, match="more than 1 radial states that are not excluded: divide it"):
-        openpoint.verify_phases(grid, _write(tmp_path / "other.gz", [head, "flow"]))
+        openpoint.verify_phases(grid, written(tmp_path / "other.gz", [head, "flow"]))
 
 
 @pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
 def test_a_certificate_proves_the_least_loss_of_all_states(
-    kind: str, tmp_path: Path, reference: Any, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So do both checkers, of which one has whole numbers; with states in the core, and with bounds or states alone."""
     proved = 0
@@ -177,8 +170,8 @@ def test_a_certificate_proves_the_least_loss_of_all_states(
         assert found.lower_bound_kw <= least * (1.0 + 1e-8)
         assert found.lower_bound_kw >= least * (1.0 - GAP) - 1e-9
         problem = json.loads(problem_text(grid, found))
-        assert reference.check(problem, _lines(path)) <= least * (1.0 + 1e-8)
-        assert reference.check(problem, _lines(path)) == pytest.approx(found.lower_bound_kw, rel=GAP, abs=1e-9)
+        assert REFERENCE.check(problem, lines_of(path)) <= least * (1.0 + 1e-8)
+        assert REFERENCE.check(problem, lines_of(path)) == pytest.approx(found.lower_bound_kw, rel=GAP, abs=1e-9)
         assert found.open_branches == answer.open_branches
         assert found.value_kw == pytest.approx(answer.loss_kw, rel=1e-5, abs=1e-6)
         proved += 1
@@ -192,7 +185,7 @@ def test_where_no_voltages_in_the_box_carry_the_load_multipliers_grow_no_further
 
 
 @pytest.mark.parametrize("options", [{"max_changes": 2}, {"change_cost_kw": 0.5}, {"locks": True}])
-def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_path: Path, reference: Any) -> None:
+def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_path: Path) -> None:
     grid = phase_trees(64, loads="wye")
     case = enumerated(grid)
     assert case is not None
@@ -206,17 +199,8 @@ def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_
     price = found.change_cost_kw * len(answer.changes)
     assert found.lower_bound_kw <= answer.loss_kw + price + 1e-6
     assert found.lower_bound_kw >= (answer.loss_kw + price) * (1.0 - 1.1 * GAP)
-    proved = reference.check(json.loads(problem_text(grid, found)), _lines(tmp_path / "proof.gz"))
+    proved = REFERENCE.check(json.loads(problem_text(grid, found)), lines_of(tmp_path / "proof.gz"))
     assert proved == pytest.approx(found.lower_bound_kw, rel=1e-6)
-
-
-def _lines(path: Path) -> list[object]:
-    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-
-
-def _write(path: Path, lines: list[object]) -> Path:
-    path.write_bytes(gzip.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode()))
-    return path
 
 
 @pytest.fixture
@@ -232,7 +216,7 @@ def _made(tmp_path: Path, *, held: bool) -> tuple[Grid, Enumerated, list[object]
         case = enumerated(grid)
         if case is not None and case.model.blocks.closes.any() == held and len(case.status) > 4:
             certified(grid, tmp_path / "proof.gz")
-            lines = _lines(tmp_path / "proof.gz")
+            lines = lines_of(tmp_path / "proof.gz")
             if {type(line) for line in lines[1:]} >= {int, dict, str}:
                 return grid, case, lines
     raise AssertionError("no grid with all kinds of lines")
@@ -240,41 +224,24 @@ def _made(tmp_path: Path, *, held: bool) -> tuple[Grid, Enumerated, list[object]
 
 @pytest.mark.parametrize("held", [False, True])
 def test_certificates_that_were_changed_prove_nothing_false(
-    held: bool, case_of: Any, tmp_path: Path, reference: Any, monkeypatch: pytest.MonkeyPatch
+    held: bool, case_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid, case, lines = case_of(held=held)
     monkeypatch.setattr("openpoint.search.phases.proof_states.FEW", 0)
     problem = json.loads(problem_text(grid, openpoint.verify_phases(grid, tmp_path / "proof.gz")))
     least = case.loss.min() * case.question.network.s_base_kva / 3.0
     rng, refused = np.random.default_rng(5), 0
-    numbers = [k for k, line in enumerate(lines) if isinstance(line, dict) and k]
     for _ in range(24):
-        some = [json.loads(json.dumps(line)) for line in lines]
-        at = int(rng.integers(1, len(some)))
-        kind = int(rng.integers(6))
-        if kind == 0:
-            del some[at]
-        elif kind == 1:
-            some[at] = str(rng.choice(["none", "flow"]))
-        elif kind == 2:
-            some.insert(at, some[at])
-        elif kind == 3:
-            some[at] = int(rng.integers(-1, 12))
-        elif kind == 4:
-            steps = some[int(rng.choice(numbers))]["steps"]
-            steps[int(rng.integers(len(steps)))] += int(rng.integers(-(2**22), 2**22))
-        else:
-            other = int(rng.integers(1, len(some)))
-            some[at], some[other] = some[other], some[at]
+        some = mutant(rng, lines)
         try:
-            found = openpoint.verify_phases(grid, _write(tmp_path / "other.gz", some))
+            found = openpoint.verify_phases(grid, written(tmp_path / "other.gz", some))
         except CertificateError:
             refused += 1
         else:
             assert found.lower_bound_kw <= least * (1.0 + 1e-8)
         try:
-            assert reference.check(problem, some) <= least * (1.0 + 1e-8)
-        except reference.Refused:
+            assert REFERENCE.check(problem, some) <= least * (1.0 + 1e-8)
+        except REFERENCE.Refused:
             refused += 1
     assert refused > 12
 
@@ -298,11 +265,11 @@ def test_certificates_that_were_changed_prove_nothing_false(
 def test_a_head_that_makes_no_sense_is_refused(key: str, value: object, words: str, tmp_path: Path) -> None:
     grid = phase_trees(64, loads="wye")
     certified(grid, tmp_path / "proof.gz")
-    head, *rest = _lines(tmp_path / "proof.gz")
+    head, *rest = lines_of(tmp_path / "proof.gz")
     assert isinstance(head, dict)
     head[key] = value
     with pytest.raises(CertificateError, match=words):
-        openpoint.verify_phases(grid, _write(tmp_path / "other.gz", [head, *rest]))
+        openpoint.verify_phases(grid, written(tmp_path / "other.gz", [head, *rest]))
 
 
 def test_steps_of_another_kind_or_number_are_refused(case_of: Any, tmp_path: Path) -> None:
@@ -312,7 +279,7 @@ def test_steps_of_another_kind_or_number_are_refused(case_of: Any, tmp_path: Pat
     for wrong in (steps[:-1], [*steps, 0], [0.5, *steps[1:]], [2**60, *steps[1:]], "none", None):
         with pytest.raises(CertificateError):
             openpoint.verify_phases(
-                grid, _write(tmp_path / "other.gz", [*lines[:at], {"steps": wrong}, *lines[at + 1 :]])
+                grid, written(tmp_path / "other.gz", [*lines[:at], {"steps": wrong}, *lines[at + 1 :]])
             )
     (tmp_path / "other.gz").write_bytes((tmp_path / "proof.gz").read_bytes()[:-20])
     with pytest.raises(CertificateError, match="cut off"):

@@ -13,7 +13,7 @@ from openpoint.search.phases.model import RADII, SIZES
 from openpoint.search.phases.pieces import Core, core_of, undecided
 from openpoint.search.phases.tree import Flows, PhaseTree
 from tests.builders.phase_trees import in_chain, with_loose_part
-from tests.search.phases.test_bound import Enumerated, enumerated
+from tests.search.phases.agree import Enumerated, enumerated
 
 KINDS = pytest.mark.parametrize("kind", ["power", "all"])
 

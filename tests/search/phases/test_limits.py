@@ -14,7 +14,8 @@ from openpoint.search.phases.pieces import undecided
 from openpoint.search.phases.states import AllStates
 from openpoint.search.phases.tree import Flows, PhaseTree, status_of
 from tests.builders.meshed import meshed
-from tests.search.phases.test_bound import bound, grids
+from tests.search.phases.agree import bound
+from tests.search.phases.test_bound import grids
 from tests.search.phases.test_parts import chains
 
 

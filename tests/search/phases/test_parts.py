@@ -15,7 +15,7 @@ from openpoint.search.phases.pieces import Core, Pieces, balanced, core_of, part
 from openpoint.search.phases.states import AllStates, states_left
 from openpoint.search.phases.tree import Flows, PhaseTree
 from tests.builders.phase_trees import in_chain
-from tests.search.phases.test_bound import Enumerated, enumerated
+from tests.search.phases.agree import Enumerated, enumerated
 
 KINDS = pytest.mark.parametrize("kind", ["power", "all", "held"])
 
