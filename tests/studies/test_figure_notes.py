@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -76,3 +77,30 @@ def test_every_result_repeats_it(study: str, tmp_path: Path) -> None:
         assert page.count("one phase of three. Multiply") == 1
         assert page.index("one phase of three. Multiply") < page.index('class="cards"')
         assert page.count("a load is negative") == 1
+
+
+def limited(grid: Grid) -> Grid:
+    """With limits that its own state does not keep."""
+    rating = pl.lit(5.0).alias("i_max_a")
+    return grid.with_tables(buses=grid.buses.with_columns(v_min_pu=0.999), lines=grid.lines.with_columns(rating))
+
+
+@pytest.mark.parametrize("name", ["civanlar16", "ieee13"])
+@pytest.mark.parametrize("study", [openpoint.reconfigure, openpoint.dispatch])
+def test_limits_of_the_grid_that_were_not_asked_for_are_named_with_what_exceeds_them(
+    study: Callable[..., Any], name: str
+) -> None:
+    grid, free = limited(openpoint.read(name)), openpoint.Limits(voltage=False, current=False)
+    options = {} if study is openpoint.reconfigure else {"free": ("topology",)}
+    result = study(grid, limits=free, **options)
+    ratings, voltages = (note for note in result.notes if "not asked for as limits" in note)
+    over = result.branches.filter(pl.col("loading_after_percent") > 100.0)
+    worst = over.sort("loading_after_percent", descending=True)[0]
+    assert f"exceeded: {over['name'].n_unique():,}, most that of {worst['name'].item()}, by " in ratings
+    assert f"by {worst['loading_after_percent'].item() - 100.0:.4g} %" in ratings
+    inner = result.buses.filter(~pl.col("name").is_in(grid.sources["bus"].to_list()))
+    low = inner.filter(pl.col("v_after_pu") < 0.999)
+    assert f"exceeded: {low['name'].n_unique():,}, " in voltages
+    assert f"by {0.999 - inner['v_after_pu'].min():.4g} pu" in voltages  # type: ignore[operator]
+    others = study(grid, limits=openpoint.Limits(v_min_pu=0.5, current=False), **options).notes
+    assert [note for note in others if "not asked for as limits" in note] == [ratings]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,6 +124,38 @@ def bus_limits(network: Network) -> dict[str, Floats]:
     """Limits in force, nan where there is none."""
     low = np.where(network.w_min > 0, np.sqrt(network.w_min), np.nan)
     return {"v_min_pu": low, "v_max_pu": np.where(np.isfinite(network.w_max), np.sqrt(network.w_max), np.nan)}
+
+
+def limits_left_out(grid: Grid, network: Network, point: OperatingPoint | None) -> tuple[str, ...]:
+    """Notes on limits that the grid has and that are not in force, with what an answer exceeds them by.
+
+    Args:
+        grid: with its own limits. network: with those in force. point: of the answer, if there is one.
+    """
+    notes = list[str]()
+    if np.isinf(network.l_max).all() and np.isfinite(network.rating).any():
+        over = np.full(network.n_conductors, np.nan) if point is None else point.loading_percent - 100.0
+        notes.append(_left_out("ratings", over, network.conductor_branch, network.branch_names, "% of the rating"))
+    low, high = (
+        grid.buses[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[network.terminal_bus]
+        for name in ("v_min_pu", "v_max_pu")
+    )
+    if (network.w_min <= 0.0).all() and np.isinf(network.w_max).all() and np.isfinite(np.fmax(low, high)).any():
+        v = np.full(network.n_terminals, np.nan) if point is None else np.abs(point.v)
+        off = np.fmax(low - v, v - high)
+        off[network.source_terminal] = np.nan
+        notes.append(_left_out("voltage limits", off, network.terminal_bus, network.bus_names, "pu"))
+    return tuple(notes)
+
+
+def _left_out(what: str, excess: Floats, of: Ints, names: Sequence[str], unit: str) -> str:
+    """The note on limits of a kind, with their excess at branches or buses `of`; nan where there is no limit."""
+    beyond = excess > LIMIT_TOLERANCE
+    count, note = len(np.unique(of[beyond])), f"{what} of the grid were not asked for as limits"
+    if not count:
+        return note
+    worst = int(np.nanargmax(excess))
+    return f"{note}; exceeded: {count:,}, most that of {names[of[worst]]}, by {excess[worst]:.4g} {unit}"
 
 
 def current_limits(network: Network) -> Floats:

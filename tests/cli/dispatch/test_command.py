@@ -27,7 +27,7 @@ def test_it_tells_what_moves_and_what_it_is_worth(command: Command, folder: Path
     assert "free: topology, taps, capacitors, commitment, not generators" in done.out
     assert "10.0000" in done.out
     assert "steps on" in done.out
-    assert "All limits hold." in done.out
+    assert "All limits asked for hold." in done.out
     assert "what is sought has a bound in closed form" in done.out
 
 

@@ -39,7 +39,7 @@ def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
     done = command("dispatch-day", "baran33", *DAY, "--v-min", "0.9", *outputs)
     assert "day baran33-day: 24 periods (24 h)" in done.out
     assert "What is decided when" in done.out
-    assert "All limits hold." in done.out
+    assert "All limits asked for hold." in done.out
     document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     jsonschema.validate(document, published("dispatch-day"))
     assert len(document["periods"]) == 3 * 24

@@ -87,7 +87,9 @@ def test_a_person_reads_the_plan_and_what_it_is_worth(command: Command, ring: Pa
     assert any(line.startswith("Plan:") and line.split()[1:] in (["line", "S-A"], ["line", "A-B"]) for line in lines)
     assert any(line.split()[:3] == ["storm", "0.5000", "0.00"] for line in lines)
     assert any("another plan for each disaster" in line and "200.00" in line for line in lines)
-    assert any(line.startswith("AC check, largest mismatch:") and "All limits hold." in line for line in lines)
+    assert any(
+        line.startswith("AC check, largest mismatch:") and "All limits asked for hold." in line for line in lines
+    )
     assert any("without a plan" in line and "$3,500.00" in line for line in lines)  # 500 kW at $14, half the time
 
 

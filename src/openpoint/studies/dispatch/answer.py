@@ -145,6 +145,7 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
             *locked_note(grid),
             *states.of_couplers(question.stations),
             *unlimited_voltages(network, None, question.free, range_pu),
+            *states.limits_left_out(grid, network, after),
             *_notes(grid, question, before, shown, found),
         ),
     )

@@ -252,6 +252,7 @@ def _result(prepared: PreparedPhases, found: PhasesDispatch, deadline: Deadline)
         notes=(
             *grid.figure_notes,
             *unlimited_voltages(network, options.limits, prepared.free, range_pu),
+            *states.limits_left_out(grid, network, points[1] if kept else None),
             *found.notes,
         ),
     )

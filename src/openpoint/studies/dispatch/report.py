@@ -88,7 +88,7 @@ def _cards(result: DispatchResult) -> m.Cards:
     )
     bound = f"lower bound {number(result.lower_bound, 3, unit)}" if math.isfinite(result.lower_bound) else ""
     total = f"objective {number(result.objective, 3, unit)}" if result.has_answer else ""
-    kept = "All limits hold." if not result.violations else "Limits are broken, see below."
+    kept = "All limits asked for hold." if not result.violations else "Limits are broken, see below."
     return m.cards(
         *cards,
         m.Card(

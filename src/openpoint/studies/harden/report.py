@@ -269,7 +269,7 @@ def _cards(result: HardenResult) -> m.Cards:
     shed = result.disasters["shed_kw"].drop_nulls()
     worst = "–" if shed.is_empty() else f"{number(float(shed.max() or 0.0), 1)} kW"  # type: ignore[arg-type]
     broken = result.violations.height
-    kept = f"{broken} limits broken, see below." if broken else "All limits hold."
+    kept = f"{broken} limits broken, see below." if broken else "All limits asked for hold."
     attack = [m.Card("Worst attack after that", join_names(result.worst_attack))] if result.worst_attack else []
     held = result.for_every_counts
     shares = f"{held['proved']} of {sum(held.values())} proved", f"{held['disproved']} disproved, {held['open']} open"

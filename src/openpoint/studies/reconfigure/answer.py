@@ -192,6 +192,7 @@ def reconfigure_result(grid: Grid, network: Network, method: str, found: Finding
             *found.notes,
             *outcome.notes,
             *_of_limits(found),
+            *states.limits_left_out(grid, network, after),
         ),
         soft_limits=found.soft,
     )

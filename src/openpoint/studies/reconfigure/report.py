@@ -154,7 +154,7 @@ def _cards(result: TopologyResult) -> m.Cards:
     at = f"at bus {result.v_min_bus}{phase_words(result.v_min_phase)}" if result.v_min_bus is not None else ""
     where = f"{result.v_min_before_bus}{phase_words(result.v_min_before_phase)}"
     was = f"today {result.v_min_before_pu:.5f} pu at bus {where}" if result.v_min_before_pu is not None else ""
-    kept = "All limits hold." if not result.violations else "Limits are broken, see below."
+    kept = "All limits asked for hold." if not result.violations else "Limits are broken, see below."
     return m.cards(
         m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
         *worth_cards(result.worth, result.saving_kw),

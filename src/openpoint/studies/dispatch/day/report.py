@@ -381,7 +381,7 @@ def _cards(result: DispatchDayResult) -> m.Cards:
         if result.violations_today
         else "also today all limits hold"
     )
-    kept = "All limits hold." if result.has_answer and not result.violations else ""
+    kept = "All limits asked for hold." if result.has_answer and not result.violations else ""
     balance = "" if result.balance_max_kw is None else f"energy balance to {result.balance_max_kw:.0e} kW"
     return m.cards(
         m.Card("Cost: today → forecast → worst", costs, (f"minimised {result.objective_means}",)),
