@@ -22,7 +22,7 @@ from openpoint.search.phases.model import EVERYWHERE, NEAR, RADII, SIZES, STEP_U
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, Pieces, attachments, balanced, core_of, in_series, part_of, undecided
 from openpoint.search.phases.response import eliminate, linear_for
-from openpoint.search.phases.states import complete, graph_for, probe, propagate, swept_for
+from openpoint.search.phases.states import PROBE_SHARE, choose, complete, graph_for, probe, propagate, swept_for
 from openpoint.search.phases.tree import (
     Flows,
     PhaseTree,
@@ -56,27 +56,65 @@ def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["power", "all"])
 def test_a_step_with_one_branch_more_open_is_about_a_round_of_its_own(kind: str) -> None:
-    """Its bound is one of all states with that branch open, and rises about as much."""
-    rises = list[tuple[float, float]]()
+    """Its bound is one of all states with that branch open, and rises about as much; so does the estimate of it."""
+    rises = list[tuple[float, float, float]]()
     for seed, case in grids(kind, range(8)):
         blocks, status = case.model.blocks, undecided(case.model.blocks)
         priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-        h, value = np.zeros(blocks.has.shape, dtype=np.complex128), np.empty(len(status))
+        h, value, guess = np.zeros(blocks.has.shape, dtype=np.complex128), np.empty(len(status)), np.empty(len(status))
         here = bound(blocks, status, h, 12)
         trees = trees_for(blocks)
         trees.v[:] = balanced(blocks)
         tools = trees, squares_for(blocks), pattern_for(blocks), graph_for(blocks)
-        assert probe(blocks, status.copy(), priority, h, np.inf, *tools, value) >= 0
+        assert probe(blocks, status.copy(), priority, h, np.inf, 0.0, *tools, value, guess) >= 0
         for e in np.flatnonzero(status == UNDECIDED):
             best = case.loss[case.status[:, e] == OPEN].min(initial=np.inf)
             assert value[e] <= best * (1.0 + 1e-9) + 1e-12, seed
             if np.isfinite(best):
                 other = np.where(np.arange(len(status)) == e, OPEN, status).astype(np.int8)
                 assert propagate(blocks, other, graph_for(blocks))
-                rises.append((value[e] - here, bound(blocks, other, h.copy(), 1) - here))
-    by_step, by_round = np.array(rises).T
+                rises.append((value[e] - here, bound(blocks, other, h.copy(), 1) - here, guess[e] - here))
+    by_step, by_round, by_estimate = np.array(rises).T
     assert len(rises) > 30
     assert by_step.sum() > 0.7 * by_round.sum() > 0.0
+    known = by_estimate < 0.5 * here  # large ones are those of branches that are nearly bridges
+    assert known.sum() > 10
+    assert np.median(np.abs(by_estimate / by_step - 1.0)[known]) < 0.3
+
+
+@pytest.mark.parametrize("kind", ["power", "all", "held"])
+def test_what_a_node_decides_is_decided_so_in_each_better_state(kind: str) -> None:
+    """Branches that are probed or tried, at cutoffs below and above the best loss, until one divides the states."""
+    fixed = divided = 0
+    for seed, case in grids(kind, range(8)):
+        blocks = case.model.blocks
+        priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+        tools = trees_for(blocks), squares_for(blocks), pattern_for(blocks), graph_for(blocks)
+        for share in (0.9, 1.0001, 1.1):
+            status, cutoff = undecided(blocks), share * case.loss.min()
+            h, better = np.zeros(blocks.has.shape, dtype=np.complex128), case.loss < cutoff
+            value, guess, stepped = np.empty(len(status)), np.empty(len(status)), h.copy()
+            tools[0].v[:] = balanced(blocks)
+            while propagate(blocks, status, tools[3]) and (status == UNDECIDED).any():
+                here = float(improve(blocks, status, priority, h, 3, np.inf, *tools[:3]))
+                before = status.copy()
+                if (count := probe(blocks, status, priority, h, cutoff, PROBE_SHARE, *tools, value, guess)) < 0:
+                    break
+                every = np.ones(len(status), dtype=np.bool_)
+                asked = blocks, status, every, priority, h, here, cutoff, *tools, value, guess, stepped
+                chosen = -1 if count else int(choose(*asked))
+                now = (status != before) & (status != UNDECIDED)
+                assert ((case.status == status) | ~now)[better].all(), (seed, share)
+                fixed += int(now.sum())
+                if chosen >= 0:
+                    assert value[chosen] <= case.loss[case.status[:, chosen] == OPEN].min(initial=np.inf) * (1 + 1e-9)
+                    divided += 1
+                    break
+            else:
+                continue
+            assert not better.any() or count >= 0, (seed, share)
+    assert fixed > 30
+    assert divided > 3
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held", "collapsed"])

@@ -31,8 +31,8 @@ from openpoint.search.phases.flow import trees_for
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.proof import CLOSED, LOOP, OPEN, UNDECIDED, Checker, Nodes
-from openpoint.search.phases.states import graph_for, probe, propagate, states_left
-from openpoint.search.phases.tree import PACE, PAYS, Price, price_of
+from openpoint.search.phases.states import PROBE_SHARE, graph_for, probe, propagate, states_left
+from openpoint.search.phases.tree import Price, price_of
 from openpoint.verify import schema
 from openpoint.verify.lines import Archive
 from openpoint.verify.schema import CertificateError
@@ -43,6 +43,8 @@ BITS = 20
 LARGEST = 1 << 52
 ROUNDS = 8
 """Of the fixed point for the multipliers of a line."""
+PAYS, PACE = 20, 16
+"""Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 SHARE = 0.1
 """Flows of buses of the core, over buses squared, up to which all radial states of a node are named without a bound."""
 ABOVE = 1e-7
@@ -128,8 +130,8 @@ class _Writer:
                 return
             value, fixed = np.where(rest == UNDECIDED, np.abs(self._trees.i).sum(axis=1), -math.inf), 0
             if self._fixed * PAYS >= self._probed or self._nodes % PACE == 0:
-                tools = self._trees, self._squares, self._pattern, self._graph, value
-                probe(self.blocks, status.copy(), self._priority, h, self._enough(status), *tools)
+                tools = self._trees, self._squares, self._pattern, self._graph, value, np.empty(len(value))
+                probe(self.blocks, status.copy(), self._priority, h, self._enough(status), PROBE_SHARE, *tools)
                 self._probed += len(left)
                 for e in left[value[left] == math.inf].tolist():
                     if status[e] != UNDECIDED:

@@ -151,8 +151,8 @@ class FuturesTree:
         for k in np.flatnonzero(weights > 0.0).tolist():
             trees, squares, pattern = self._tools[k]
             none = math.inf  # closes what must be closed under any demand, of which the bound is infinite
-            tools = trees, squares, pattern, self._graph, value
-            if probe(self.each[k], status.copy(), self.priority, h[k], none, *tools) < 0:
+            tools = trees, squares, pattern, self._graph, value, np.empty(len(status))
+            if probe(self.each[k], status.copy(), self.priority, h[k], none, 0.0, *tools) < 0:
                 return np.where(status == UNDECIDED, math.inf, -math.inf)
             found += weights[k] * np.maximum(value * (1.0 - MARGIN), 0.0)
         return np.where(status == UNDECIDED, found, -math.inf)

@@ -4,8 +4,10 @@ One round: voltages down the forest at the least of the completed squares, i = �
 balances at them, which are the gradient of the bound; h += L⁻¹ r with the 3 × 3 block Laplacian
 L = ½ Σ Cᴴ M⁻¹ C, C = [T diag(v_a), −diag(T v_a)], its curvature at fixed M and v (docs/methods.md M43).
 
-One branch more open takes its part r_e out of r, and ½ Cᴴ M⁻¹ C out of L. With x = L⁻¹ (r − r_e), X = L⁻¹ Cᴴ and
-G = ½ M⁻¹ the step is x + X (1 − G C X)⁻¹ G C x (Woodbury 1950): four right-hand sides with the factors of L at hand.
+One branch more open takes its part Cᴴ i out of the residuals, and ½ Cᴴ M⁻¹ C out of L. With h after a step already,
+S = C L⁻¹ Cᴴ and G = ½ M⁻¹ the further step is −L⁻¹ Cᴴ t, t = (1 − G S)⁻¹ i (Woodbury 1950): one right-hand side with
+the factors of L at hand. To second order the bound rises by iᴴ Q⁻¹ i, Q = M⁻¹ − ½ M⁻¹ S M⁻¹. S takes the blocks of L⁻¹
+at the buses of the branch, which follow from the factors for all branches at once (Takahashi, Fagan and Chin 1973).
 """
 
 from __future__ import annotations
@@ -33,19 +35,24 @@ class Opening(NamedTuple):
     """A node at its multipliers, where one branch more is opened at a time.
 
     Attributes:
-        v, i, inverse, way: of the flow and the squares there. rest: (rows, 3) residuals.
-        h: (n, 3), right: (rows, 4, 3), c: (3, 4), w: (3, 3) and t: (3) are room.
+        v, i, inverse, way: of the flow and the squares there. h: (n, 3) multipliers after a step. inverted: the blocks
+            of L⁻¹ in the places of those of L.
+        low: (rows, 3, 3), w, s, x, q: (3, 3) and u, c, t: (3) are room.
     """
 
     v: Complexes
     i: Complexes
     inverse: Complexes
     way: Ints
-    rest: Complexes
     h: Complexes
-    right: Complexes
-    c: Complexes
+    inverted: Complexes
+    low: Complexes
     w: Complexes
+    s: Complexes
+    x: Complexes
+    q: Complexes
+    u: Complexes
+    c: Complexes
     t: Complexes
 
 
@@ -70,14 +77,14 @@ class Pattern(NamedTuple):
     node: Opening
 
 
-def _opening_for(blocks: Blocks, rows: int) -> Opening:
-    """Empty arrays for a grid."""
+def _opening_for(blocks: Blocks, size: int, most: int) -> Opening:
+    """Empty arrays for a grid, with so many blocks of factors, and at most so many below one of the diagonal."""
     n, m = len(blocks.has), len(blocks.fr)
-    v, i, inverse, rest, h, right, c, w, t = (
+    v, i, inverse, h, inverted, low, w, s, x, q, u, c, t = (
         np.zeros(shape, dtype=np.complex128)
-        for shape in ((n, 3), (m, 3), (m, 3, 3), (rows, 3), (n, 3), (rows, 4, 3), (3, 4), (3, 3), 3)
+        for shape in ((n, 3), (m, 3), (m, 3, 3), (n, 3), (size, 3, 3), (most, 3, 3), *[(3, 3)] * 4, *[(3,)] * 3)
     )
-    return Opening(v, i, inverse, np.zeros(m, dtype=np.int64), rest, h, right, c, w, t)
+    return Opening(v, i, inverse, np.zeros(m, dtype=np.int64), h, inverted, low, w, s, x, q, u, c, t)
 
 
 def pattern_for(blocks: Blocks) -> Pattern:
@@ -123,7 +130,7 @@ def pattern_for(blocks: Blocks) -> Pattern:
         block=np.zeros((count + int(start[-1]), 3, 3), dtype=np.complex128),
         right=np.zeros((count, 3), dtype=np.complex128),
         inverse=np.zeros((count, 3, 3), dtype=np.complex128),
-        node=_opening_for(blocks, count),
+        node=_opening_for(blocks, count + int(start[-1]), max(map(len, rows), default=0)),
     )
 
 
@@ -275,6 +282,22 @@ def _assemble(blocks: Blocks, status: States, trees: Trees, found: Squares, patt
 
 
 @inlined
+def _substitute(pattern: Pattern) -> None:
+    """The second half of a solution: from the last row back."""
+    block, right, inverse = pattern.block, pattern.right, pattern.inverse
+    count = len(right)
+    for p in range(count - 1, -1, -1):
+        for q in range(pattern.start[p], pattern.start[p + 1]):
+            below = pattern.row[q]
+            for i in range(3):
+                for k in range(3):
+                    right[p, i] -= block[count + q, k, i].conjugate() * right[below, k]
+        x, y, z = right[p, 0], right[p, 1], right[p, 2]
+        for i in range(3):
+            right[p, i] = inverse[p, i, 0] * x + inverse[p, i, 1] * y + inverse[p, i, 2] * z
+
+
+@inlined
 def _solve(blocks: Blocks, h: Complexes, pattern: Pattern, w: Complexes) -> bool:
     """h += L⁻¹ r by a block LDLᴴ factorisation; False where L is not positive definite."""
     block, right, inverse = pattern.block, pattern.right, pattern.inverse
@@ -298,15 +321,7 @@ def _solve(blocks: Blocks, h: Complexes, pattern: Pattern, w: Complexes) -> bool
                     for j in range(3):
                         for k in range(3):
                             block[t, i, j] -= w[i, k] * block[count + other, j, k].conjugate()
-    for p in range(count - 1, -1, -1):
-        for q in range(pattern.start[p], pattern.start[p + 1]):
-            below = pattern.row[q]
-            for i in range(3):
-                for k in range(3):
-                    right[p, i] -= block[count + q, k, i].conjugate() * right[below, k]
-        x, y, z = right[p, 0], right[p, 1], right[p, 2]
-        for i in range(3):
-            right[p, i] = inverse[p, i, 0] * x + inverse[p, i, 1] * y + inverse[p, i, 2] * z
+    _substitute(pattern)
     most = 0.0
     for b in range(len(blocks.has)):
         if pattern.place[b] >= 0:
@@ -326,7 +341,7 @@ def _solve(blocks: Blocks, h: Complexes, pattern: Pattern, w: Complexes) -> bool
 def settle(
     blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: Trees, found: Squares, pattern: Pattern
 ) -> float:
-    """The bound of a node at its multipliers h, with what `opened` needs; −inf where it is not defined there."""
+    """The bound of a node at its multipliers h, with what `rise` needs; −inf where it is not defined there."""
     node, value = pattern.node, lower(blocks, status, priority, h, trees, found)
     if not math.isfinite(value):
         return -math.inf
@@ -336,118 +351,154 @@ def settle(
     for j in range(3):
         for b in range(len(h)):
             node.v[b, j], node.h[b, j] = trees.v[b, j], h[b, j]
-        for p in range(len(node.rest)):
-            node.rest[p, j] = pattern.right[p, j]
         for e in range(len(status)):
             node.i[e, j], node.way[e] = trees.i[e, j], found.way[e]
             for k in range(3):
                 node.inverse[e, j, k] = found.inverse[e, j, k]
-    return value if _solve(blocks, node.h, pattern, found.room[0]) else -math.inf
+    if not _solve(blocks, node.h, pattern, found.room[0]):
+        return -math.inf
+    _invert(pattern)
+    return value
 
 
 @inlined
-def _solve_all(pattern: Pattern, right: Complexes) -> None:
-    """L⁻¹ of four right-hand sides (rows, 4, 3), with the factors that `_solve` leaves."""
-    block, inverse, count = pattern.block, pattern.inverse, len(right)
-    for p in range(count):
-        here, first, last = right[p], pattern.start[p], pattern.start[p + 1]
-        for k in range(4):
-            a, b, c = here[k, 0], here[k, 1], here[k, 2]
-            if a == 0j and b == 0j and c == 0j:
-                continue
-            x = inverse[p, 0, 0] * a + inverse[p, 0, 1] * b + inverse[p, 0, 2] * c
-            y = inverse[p, 1, 0] * a + inverse[p, 1, 1] * b + inverse[p, 1, 2] * c
-            z = inverse[p, 2, 0] * a + inverse[p, 2, 1] * b + inverse[p, 2, 2] * c
-            for q in range(first, last):
-                below, f = right[pattern.row[q]], block[count + q]
-                for i in range(3):
-                    below[k, i] -= f[i, 0] * x + f[i, 1] * y + f[i, 2] * z
+def _invert(pattern: Pattern) -> None:
+    """The blocks of L⁻¹ where L or its factors have one, with the factors that `_solve` leaves (Takahashi 1973)."""
+    block, inverse, found, low = pattern.block, pattern.inverse, pattern.node.inverted, pattern.node.low
+    count = len(inverse)
     for p in range(count - 1, -1, -1):
-        here = right[p]
-        for q in range(pattern.start[p], pattern.start[p + 1]):
-            below, f = right[pattern.row[q]], block[count + q]
-            for k in range(4):
-                for i in range(3):
-                    for j in range(3):
-                        here[k, i] -= f[j, i].conjugate() * below[k, j]
-        for k in range(4):
-            a, b, c = here[k, 0], here[k, 1], here[k, 2]
+        first, degree, pair = pattern.start[p], pattern.start[p + 1] - pattern.start[p], pattern.update_start[p]
+        for i in range(3):
+            for j in range(3):
+                found[p, i, j] = inverse[p, i, j]
+        for q in range(degree):
+            multiply(block[count + first + q], inverse[p], low[q])
+        for q in range(degree):
+            here = found[count + first + q]
             for i in range(3):
-                here[k, i] = inverse[p, i, 0] * a + inverse[p, i, 1] * b + inverse[p, i, 2] * c
+                for j in range(3):
+                    here[i, j] = 0j
+            for other in range(degree):
+                f = low[other]
+                if other <= q:
+                    x = found[pattern.update[pair + q * (q + 1) // 2 + other]]
+                    for i in range(3):
+                        for j in range(3):
+                            here[i, j] -= x[i, 0] * f[0, j] + x[i, 1] * f[1, j] + x[i, 2] * f[2, j]
+                else:
+                    x = found[pattern.update[pair + other * (other + 1) // 2 + q]]
+                    for i in range(3):
+                        c, d, e = x[0, i].conjugate(), x[1, i].conjugate(), x[2, i].conjugate()
+                        for j in range(3):
+                            here[i, j] -= c * f[0, j] + d * f[1, j] + e * f[2, j]
+            f = low[q]
+            for i in range(3):
+                c, d, e = f[0, i].conjugate(), f[1, i].conjugate(), f[2, i].conjugate()
+                for j in range(3):
+                    found[p, i, j] -= c * here[0, j] + d * here[1, j] + e * here[2, j]
 
 
 @inlined
-def opened(blocks: Blocks, e: int, h: Complexes, pattern: Pattern) -> bool:
-    """Take the step of multipliers h where branch e of the node is opened; False where there is none, as at bridges."""
+def _columns(blocks: Blocks, e: int, pattern: Pattern) -> tuple[int, int]:
+    """Set w to T diag(v_a) and u to its row sums, the columns of C; the rows of the two buses."""
     node, r = pattern.node, pattern.node.way[e]
     a, b = (blocks.fr[e], blocks.to[e]) if r == 0 else (blocks.to[e], blocks.fr[e])
-    pa, pb, right, c, w = pattern.place[a], pattern.place[b], node.right, node.c, node.w
-    for p in range(len(right)):
-        for i in range(3):
-            right[p, 0, i] = right[p, 1, i] = right[p, 2, i] = 0j
-            right[p, 3, i] = node.rest[p, i]
     for i in range(3):
-        far, near, carried = 0j, 0j, blocks.carries[e, i]
+        node.u[i] = 0j
         for j in range(3):
-            w[i, j] = blocks.ratio[r, e, i, j] * node.v[a, j] if carried else 0j
-            far += w[i, j] - (blocks.z[r, e, i, j] * node.i[e, j] if carried else 0j)
-            near += blocks.ratio[r, e, j, i].conjugate() * node.i[e, j]
-        if pa >= 0:
-            right[pa, 3, i] -= node.v[a, i].conjugate() * near
-            for j in range(3):
-                right[pa, i, j] = w[i, j].conjugate()
-        if pb >= 0:
-            right[pb, 3, i] += far.conjugate() * node.i[e, i]
-            right[pb, i, i] = -(w[i, 0] + w[i, 1] + w[i, 2]).conjugate()
-    _solve_all(pattern, right)
-    for k in range(4):
-        for i in range(3):
-            c[i, k] = 0j
-            for j in range(3):
-                c[i, k] += w[i, j] * right[pa, k, j] if pa >= 0 else 0j
-            c[i, k] -= (w[i, 0] + w[i, 1] + w[i, 2]) * right[pb, k, i] if pb >= 0 else 0j
-    for i in range(3):
-        x, y, z = 0.5 * node.inverse[e, i, 0], 0.5 * node.inverse[e, i, 1], 0.5 * node.inverse[e, i, 2]
-        for j in range(3):
-            w[i, j] = (1.0 if i == j else 0.0) - (x * c[0, j] + y * c[1, j] + z * c[2, j])
-        node.t[i] = x * c[0, 3] + y * c[1, 3] + z * c[2, 3]
-    if not _eliminate(w, node.t):
-        return False
-    for bus in range(len(blocks.has)):
-        p = pattern.place[bus]
-        if p < 0:
-            continue
-        for i in range(3):
-            if blocks.has[bus, i]:
-                step = right[p, 3, i]
-                for k in range(3):
-                    step += right[p, k, i] * node.t[k]
-                h[bus, i] += step
-    return True
+            node.w[i, j] = blocks.ratio[r, e, i, j] * node.v[a, j] if blocks.carries[e, i] else 0j
+            node.u[i] += node.w[i, j]
+    return pattern.place[a], pattern.place[b]
 
 
 @inlined
-def _eliminate(w: Complexes, t: Complexes) -> bool:
-    """t = w⁻¹ t, w 3 × 3 and spoiled; False where w is next to singular."""
+def rise(blocks: Blocks, e: int, h: Complexes, pattern: Pattern) -> float:
+    """By how much the bound of the node at h rises to second order where e is opened; inf where it cannot be.
+
+    t is set to (1 − G S)⁻¹ i, which `opened` needs.
+    """
+    node, inverse, found = pattern.node, pattern.node.inverse[e], pattern.node.inverted
+    pa, pb = _columns(blocks, e, pattern)
+    a, b = (blocks.fr[e], blocks.to[e]) if node.way[e] == 0 else (blocks.to[e], blocks.fr[e])
+    w, u, s, x, q, i = node.w, node.u, node.s, node.x, node.q, node.c
     for k in range(3):
-        most = k
-        for i in range(k + 1, 3):
-            if abs(w[i, k]) > abs(w[most, k]):
-                most = i
-        if abs(w[most, k]) < 1e-6:
-            return False
+        i[k] = 0j
         for j in range(3):
-            w[k, j], w[most, j] = w[most, j], w[k, j]
-        t[k], t[most] = t[most], t[k]
-        for i in range(k + 1, 3):
-            f = w[i, k] / w[k, k]
-            t[i] -= f * t[k]
-            for j in range(k, 3):
-                w[i, j] -= f * w[k, j]
-    for k in range(2, -1, -1):
-        for j in range(k + 1, 3):
-            t[k] -= w[k, j] * t[j]
-        t[k] /= w[k, k]
+            s[k, j] = x[k, j] = 0j
+            i[k] += w[k, j] * (node.h[a, j] - h[a, j])
+        i[k] -= u[k] * (node.h[b, k] - h[b, k])
+    if pa >= 0:
+        multiply(w, found[pa], x)
+        if pb >= 0:
+            z = found[pattern.off[e]]
+            for k in range(3):
+                for j in range(3):
+                    y = z[k, j] if pa > pb else z[j, k].conjugate()
+                    s[k, j] = y * u[j].conjugate()
+            multiply(w, s, q)
+            for k in range(3):
+                for j in range(3):
+                    s[k, j] = -q[k, j] - q[j, k].conjugate()
+        for k in range(3):
+            for j in range(3):
+                for m in range(3):
+                    s[k, j] += x[k, m] * w[j, m].conjugate()
+    if pb >= 0:
+        for k in range(3):
+            for j in range(3):
+                s[k, j] += u[k] * found[pb, k, j] * u[j].conjugate()
+    multiply(inverse, s, x)
+    multiply(x, inverse, q)
+    for k in range(3):
+        node.t[k] = node.i[e, k] - 0.5 * (inverse[k, 0] * i[0] + inverse[k, 1] * i[1] + inverse[k, 2] * i[2])
+        for j in range(3):
+            q[k, j] = inverse[k, j] - 0.5 * q[k, j]
+    if not invert_positive(q, x):
+        return math.inf
+    gain = 0.0
+    for k in range(3):
+        i[k] = x[k, 0] * node.t[0] + x[k, 1] * node.t[1] + x[k, 2] * node.t[2]
+        gain += (i[k].conjugate() * node.t[k]).real
+    for k in range(3):
+        node.t[k] = inverse[k, 0] * i[0] + inverse[k, 1] * i[1] + inverse[k, 2] * i[2]
+    return gain
+
+
+@inlined
+def opened(blocks: Blocks, e: int, h: Complexes, stepped: Complexes, pattern: Pattern) -> bool:
+    """Set multipliers to those of the node, h, with e opened, too; False where there are none, as at bridges."""
+    node, block, inverse, right = pattern.node, pattern.block, pattern.inverse, pattern.right
+    if rise(blocks, e, h, pattern) == math.inf:
+        return False
+    count = len(right)
+    pa, pb = _columns(blocks, e, pattern)
+    for p in range(count):
+        for k in range(3):
+            right[p, k] = 0j
+    for k in range(3):
+        if pa >= 0:
+            for j in range(3):
+                right[pa, k] -= node.w[j, k].conjugate() * node.t[j]
+        if pb >= 0:
+            right[pb, k] += node.u[k].conjugate() * node.t[k]
+    for p in range(pa if pb < 0 else pb if pa < 0 else min(pa, pb), count):
+        a, b, c = right[p, 0], right[p, 1], right[p, 2]
+        if a == 0j and b == 0j and c == 0j:
+            continue
+        x = inverse[p, 0, 0] * a + inverse[p, 0, 1] * b + inverse[p, 0, 2] * c
+        y = inverse[p, 1, 0] * a + inverse[p, 1, 1] * b + inverse[p, 1, 2] * c
+        z = inverse[p, 2, 0] * a + inverse[p, 2, 1] * b + inverse[p, 2, 2] * c
+        for q in range(pattern.start[p], pattern.start[p + 1]):
+            f, below = block[count + q], pattern.row[q]
+            for k in range(3):
+                right[below, k] -= f[k, 0] * x + f[k, 1] * y + f[k, 2] * z
+    _substitute(pattern)
+    for bus in range(len(blocks.has)):
+        p = pattern.place[bus]
+        for k in range(3):
+            stepped[bus, k] = node.h[bus, k]
+            if p >= 0 and blocks.has[bus, k]:
+                stepped[bus, k] += right[p, k]
     return True
 
 

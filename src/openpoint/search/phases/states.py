@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Complexes, Floats, Ints, States
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.graph import components
 from openpoint.search.phases.bound import Squares, lower
 from openpoint.search.phases.deviation import Ranges, Sizes, deviate, exceed, no_ranges, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, forest, swept, trees_for
 from openpoint.search.phases.model import Blocks
-from openpoint.search.phases.multipliers import Pattern, opened, settle
+from openpoint.search.phases.multipliers import Pattern, opened, rise, settle
 
 
 class Graph(NamedTuple):
@@ -119,6 +119,53 @@ def _bridges(blocks: Blocks, status: States, graph: Graph) -> tuple[bool, bool]:
     return changed, count == n
 
 
+PROBE_SHARE = 0.7
+"""Share of what a bound lacks to the cutoff from which on the estimate of a probe is worth the probe."""
+TRIES, IN_VAIN = 32, 8
+"""Branches that are tried at a node, at most, and after how many in a row without a better score no more are."""
+LEAST_GAIN = 0.01
+"""Least gain in the score, as a share of the gap to the cutoff; with a gain of 0 the product of both would be 0."""
+
+
+@inlined
+def copy_matrix(matrix: Complexes, into: Complexes) -> None:
+    """Copy a matrix of three columns; slice assignments need more of numba."""
+    for k in range(len(matrix)):
+        for j in range(3):
+            into[k, j] = matrix[k, j]
+
+
+@inlined
+def _with_open(
+    blocks: Blocks,
+    status: States,
+    e: int,
+    priority: Ints,
+    h: Complexes,
+    here: float,
+    trees: Trees,
+    found: Squares,
+    pattern: Pattern,
+    graph: Graph,
+    trial: States,
+    stepped: Complexes,
+) -> float:
+    """The bound with one branch more open, with multipliers after a step; `here`: that of the node as it settled."""
+    for k in range(len(status)):
+        trial[k] = status[k]
+    trial[e] = OPEN
+    if not propagate(blocks, trial, graph):
+        return math.inf
+    value = -math.inf
+    copy_matrix(pattern.node.v, trees.v)
+    if here > -math.inf and opened(blocks, e, h, stepped, pattern):
+        value = lower(blocks, trial, priority, stepped, trees, found)
+    if value < here or here == -math.inf:
+        copy_matrix(h, stepped)
+        value = max(value, lower(blocks, trial, priority, h, trees, found))
+    return value
+
+
 @compiled
 def probe(
     blocks: Blocks,
@@ -126,41 +173,99 @@ def probe(
     priority: Ints,
     h: Complexes,
     cutoff: float,
+    share: float,
     trees: Trees,
     found: Squares,
     pattern: Pattern,
     graph: Graph,
     value: Floats,
+    guess: Floats,
 ) -> int:
-    """Bounds with each undecided branch open, after a step; those that reach the cutoff are closed. How many these are.
+    """Bounds with an undecided branch open, after a step; those that reach the cutoff are closed. How many these are.
 
     Args:
-        value: (m) the bounds, −inf where a branch is decided.
+        share: of what the bound lacks to the cutoff, from which on estimated bounds are worth that.
+        value, guess: (m) the bounds and their estimates, −inf where there is none.
     """
-    trial, multipliers = status.copy(), h.copy()
-    count, here = 0, settle(blocks, status, priority, h, trees, found, pattern)
+    trial, stepped = status.copy(), h.copy()
+    count, here, highest = 0, settle(blocks, status, priority, h, trees, found, pattern), -1
     for e in range(len(status)):
-        value[e] = -math.inf
-        if status[e] != UNDECIDED:
-            continue
-        trial[:] = status
-        trial[e] = OPEN
-        if propagate(blocks, trial, graph):
-            multipliers[:] = h
-            trees.v[:] = pattern.node.v
-            if here > -math.inf and opened(blocks, e, multipliers, pattern):
-                value[e] = lower(blocks, trial, priority, multipliers, trees, found)
-            if value[e] < here or here == -math.inf:
-                value[e] = max(value[e], lower(blocks, trial, priority, h, trees, found))
-        else:
-            value[e] = math.inf
-        if value[e] >= cutoff:
-            status[e] = CLOSED
-            count += 1
-            value[e] = math.inf
-            if not propagate(blocks, status, graph):
-                return -1
+        value[e] = guess[e] = -math.inf
+        if status[e] == UNDECIDED:
+            guess[e] = here + rise(blocks, e, h, pattern) if here > -math.inf else math.inf
+            if highest < 0 or guess[e] > guess[highest]:
+                highest = e
+    least = here + share * (cutoff - here) if share > 0.0 else -math.inf
+    for e in range(len(status)):
+        if status[e] == UNDECIDED and (guess[e] >= least or e == highest):
+            value[e] = _with_open(blocks, status, e, priority, h, here, trees, found, pattern, graph, trial, stepped)
+            if value[e] >= cutoff:
+                status[e] = CLOSED
+                count += 1
+                value[e] = math.inf
+                if not propagate(blocks, status, graph):
+                    return -1
     return count
+
+
+DONE = -1
+"""What `choose` gives where a branch was found that cannot be closed."""
+
+
+@compiled
+def choose(
+    blocks: Blocks,
+    status: States,
+    allowed: Bools,
+    priority: Ints,
+    h: Complexes,
+    base: float,
+    cutoff: float,
+    trees: Trees,
+    found: Squares,
+    pattern: Pattern,
+    graph: Graph,
+    value: Floats,
+    guess: Floats,
+    stepped: Complexes,
+) -> int:
+    """The branch to decide next, after `probe` closed none; one that cannot be closed is opened at once.
+
+    The score is the product of the gains of the bound with the branch open, estimated, and closed, at the same
+    multipliers (Achterberg, Koch and Martin 2005), each counted up to the cutoff.
+
+    Args:
+        allowed: (m) branches to choose among. base: the bound of the node.
+        stepped: set to the multipliers with the branch open, of which `value` has the bound then.
+    """
+    trial = status.copy()
+    tried = ~allowed
+    chosen, best, vain, least = -1, -math.inf, 0, LEAST_GAIN * (cutoff - base)
+    for _ in range(TRIES):
+        e = -1
+        for k in range(len(status)):
+            if status[k] == UNDECIDED and not tried[k]:
+                guess[k] = value[k] if value[k] > -math.inf else guess[k]
+                if e < 0 or guess[k] > guess[e]:
+                    e = k
+        if e < 0 or vain == IN_VAIN:
+            break
+        tried[e] = True
+        trial[:] = status
+        trial[e] = CLOSED
+        closed = math.inf
+        if propagate(blocks, trial, graph):
+            trees.v[:] = pattern.node.v
+            closed = lower(blocks, trial, priority, h, trees, found)
+        if closed >= cutoff:
+            status[e] = OPEN
+            return DONE
+        score = max(min(guess[e], cutoff) - base, least) * max(closed - base, least)
+        vain += 1
+        if score > best:
+            chosen, best, vain = e, score, 0
+    value[chosen] = _with_open(blocks, status, chosen, priority, h, base, trees, found, pattern, graph, trial, stepped)
+    return chosen
 
 
 SURE = 1e-4

@@ -20,14 +20,21 @@ from openpoint.search.phases.model import Blocks, PhaseModel, box_rows
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.parts import rest_of
 from openpoint.search.phases.pieces import Core, balanced, undecided
-from openpoint.search.phases.states import AllStates, OneState, graph_for, probe, propagate, states_left
+from openpoint.search.phases.states import (
+    PROBE_SHARE,
+    AllStates,
+    OneState,
+    choose,
+    graph_for,
+    probe,
+    propagate,
+    states_left,
+)
 from openpoint.search.tree import Queue
 from openpoint.twostage.workers.pool import never
 
 ROOT_ROUNDS, ROUNDS = 12, 3
 """Rounds of the fixed point at the first node, and at others."""
-PAYS, PACE = 20, 16
-"""Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
 MANY, TRIED = 200_000, 5
@@ -274,7 +281,8 @@ class PhaseTree:
 
     def _process(self, bound: float, node: _Node) -> bool:
         """Fix what follows and divide, or sweep all states, which takes long; whether that was so."""
-        status, h, value = node.status, node.h, np.empty(len(node.status))
+        status, h = node.status, node.h
+        value, guess, stepped = np.empty(len(status)), np.empty(len(status)), h.copy()
         while True:
             if not self._follow(status) or math.isinf(price := self.price(status)):
                 return False
@@ -298,30 +306,29 @@ class PhaseTree:
                     return True
             else:
                 first = status == UNDECIDED
-            of_all = self._core.unsampled
-            if of_all is not None or (self._fixed * PAYS < self._probed and self.nodes % PACE):
-                value[:], i = -math.inf, np.linalg.norm(self._trees.i, axis=1)
-                chosen = int(
-                    np.argmax(np.where(first, i if of_all is None else of_all.current[self._core.branch], -1.0))
-                )
+            if (of_all := self._core.unsampled) is not None:
+                chosen = int(np.argmax(np.where(first, of_all.current[self._core.branch], -1.0)))
+                value[chosen], stepped[:] = -math.inf, h
                 break
-            self._probed += int((status == UNDECIDED).sum())
-            fixed = probe(
-                *(self.blocks, status, self.priority, h, self._enough(status)),
-                *(self._trees, self._squares, self._pattern, self._graph, value),
-            )
+            enough = self._enough(status)
+            tools = self._trees, self._squares, self._pattern, self._graph, value, guess
+            fixed = probe(self.blocks, status, self.priority, h, enough, PROBE_SHARE, *tools)
+            self._probed += int((value > -math.inf).sum())
             if fixed < 0:
                 self._queue.done(self.cutoff)
                 return False
             if fixed == 0:
-                chosen = int(np.argmax(np.where(first, value, -math.inf)))
-                break
+                base = min(bound - price, enough)
+                chosen = choose(self.blocks, status, first, self.priority, h, base, enough, *tools, stepped)
+                if chosen >= 0:
+                    break
+                fixed = 1
             self._fixed += fixed
             self._queue.done(self.cutoff)
         for state, least in ((OPEN, max(bound, value[chosen] * (1.0 - MARGIN) + price)), (CLOSED, bound)):
             other = status.copy()
             other[chosen] = state
-            self._push(least, other, h.copy())
+            self._push(least, other, stepped if state == OPEN else h)
         return False
 
     def _sample(self) -> None:
