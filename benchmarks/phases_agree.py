@@ -1,6 +1,6 @@
 """Whether searches of grids of phases answer as enumeration does, and nothing that they prove is false.
 
-    python -m benchmarks.phases_agree [--each 112] [--first 0] [--kinds power,feeder]
+    python -m benchmarks.phases_agree [--each 120] [--first 0] [--kinds power,feeder]
 
 Of random unbalanced grids of every kind (`tests.search.phases.agree`) all radial states are tried: power flows are
 compared with OpenDSS, bounds of partial states with the best completion, the answer of the search with enumeration by
@@ -25,7 +25,7 @@ HEAD = ["kind", "grids", "left out", "states", "flows", "bounds", "certificates"
 def main() -> int:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--each", type=int, default=112, help="grids of a kind (default 112, a thousand in all)")
+    parser.add_argument("--each", type=int, default=120, help="grids of a kind (default 120, a thousand in all)")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(KINDS))
     given = parser.parse_args()
