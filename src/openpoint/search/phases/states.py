@@ -10,7 +10,6 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
-from openpoint.graph import components
 from openpoint.search.phases.bound import Squares, lower
 from openpoint.search.phases.deviation import Ranges, Sizes, deviate, exceed, no_ranges, sizes_for
 from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, forest, swept, trees_for
@@ -424,13 +423,42 @@ MANY = 700.0
 
 def states_left(blocks: Blocks, status: States) -> float:
     """How many states are radial, but for rounding, counted as trees of what is undecided (Kirchhoff)."""
-    left, closed = status == UNDECIDED, (status == CLOSED) | (status == LOOP)
-    n, (fr, to) = len(blocks.has), (blocks.fr, blocks.to)
-    sources = np.flatnonzero(blocks.is_source)
-    part = components(n, *(np.append(end[closed], more) for end, more in ((fr, sources[:-1]), (to, sources[1:]))))
-    laplacian = np.zeros((part.max() + 1, part.max() + 1))
-    ends = part[fr[left]], part[to[left]]
-    for a, b in (ends, ends[::-1]):
-        np.add.at(laplacian, (a, a), 1.0)
-        np.add.at(laplacian, (a, b), -1.0)
-    return math.exp(min(float(np.linalg.slogdet(laplacian[1:, 1:])[1]) - 1e-6, MANY))
+    return math.exp(min(float(_logarithm(blocks, status)) - 1e-6, MANY))
+
+
+@compiled
+def _logarithm(blocks: Blocks, status: States) -> float:
+    """That of the number of radial states: of the determinant of the Laplacian of parts, without the first one."""
+    n, source, count = len(blocks.has), -1, 0
+    leader, part = np.arange(n), np.zeros(n, dtype=np.int64)
+    for b in range(n):
+        if blocks.is_source[b]:
+            source = b if source < 0 else source
+            leader[b] = source
+    for e in range(len(status)):
+        if status[e] == CLOSED or status[e] == LOOP:
+            leader[_leader(leader, blocks.fr[e])] = _leader(leader, blocks.to[e])
+    for b in range(n):
+        if leader[b] == b:
+            part[b] = count
+            count += 1
+    laplacian = np.zeros((count, count))
+    for e in range(len(status)):
+        if status[e] == UNDECIDED:
+            i, j = part[_leader(leader, blocks.fr[e])], part[_leader(leader, blocks.to[e])]
+            if i != j:
+                laplacian[i, i] += 1.0
+                laplacian[j, j] += 1.0
+                laplacian[max(i, j), min(i, j)] -= 1.0
+    found = 0.0
+    for k in range(count - 1):
+        pivot = laplacian[k, k]
+        if not pivot > 0.0:
+            return -math.inf
+        found += math.log(pivot)
+        for i in range(k + 1, count):
+            if laplacian[i, k] != 0.0:
+                f = laplacian[i, k] / pivot
+                for j in range(k + 1, i + 1):
+                    laplacian[i, j] -= f * laplacian[j, k]
+    return found

@@ -43,6 +43,8 @@ PLENTY = 20_000
 """Radial states without parts of few up to which all of them are swept, instead of those without a block of many."""
 FEWEST = 20
 """Radial states that such a block has more than."""
+IN_VAIN = 2
+"""Exchanges around a loop, one way, in a row that lose more than the one before, after which no more are tried."""
 KICK, FAILED = 3, 10
 """Exchanges at random from the best state of local search, and after how many descents from there that find none
 better it ends."""
@@ -105,16 +107,30 @@ class Losses(Protocol):
 
 
 def descend(flows: Losses, status: States, over: Callable[[], bool]) -> tuple[States, float]:
-    """Branch exchange from a radial state until none is better: each exchange that is best of a loop."""
+    """Branch exchange from a radial state until none is better: each that is best of those tried around a loop.
+
+    Around a loop, what is lost falls up to the best place to open it and rises beyond, where power flows one way: from
+    the open branch, either way, further ones are tried until two in a row lose more.
+    """
     here, least = status.copy(), flows.loss(status)
     while True:
         before = least
         for e in np.flatnonzero((here == OPEN) & flows.blocks.movable).tolist():
             if here[e] != OPEN or over():
                 continue
-            tried = [(flows.loss(other), other) for other in _exchanges(flows, here, e)]
-            if tried and (best := min(tried, key=lambda each: each[0]))[0] < least * (1.0 - 1e-10):
-                least, here = best
+            best, best_loss = here, least * (1.0 - 1e-10)
+            for side in _sides(flows, here, e):
+                last, worse = least, 0
+                for k in side:
+                    loss = flows.loss(other := _exchanged(here, e, k))
+                    worse = worse + 1 if last < loss < math.inf else 0 if loss < math.inf else worse
+                    last = loss if loss < math.inf else last
+                    if loss < best_loss:
+                        best, best_loss = other, loss
+                    if worse == IN_VAIN:
+                        break
+            if best is not here:
+                here, least = best, best_loss
         if least >= before or over():
             return here, least
 
@@ -127,24 +143,32 @@ def kicked(flows: Losses, status: States, over: Callable[[], bool]) -> States:
         other = here
         for _ in range(KICK):
             opened = np.flatnonzero((other == OPEN) & flows.blocks.movable)
-            tried = list(_exchanges(flows, other, int(rng.choice(opened)))) if len(opened) else []
-            other = tried[rng.integers(len(tried))] if tried else other
+            if not len(opened):
+                break
+            e = int(rng.choice(opened))
+            loop = [k for side in _sides(flows, other, e) for k in side]
+            other = _exchanged(other, e, int(rng.choice(loop))) if loop else other
         other, loss = descend(flows, other, over)
         failed = 0 if loss < least * (1.0 - 1e-10) else failed + 1
         here, least = (here, least) if failed else (other, loss)
     return here
 
 
-def _exchanges(flows: Losses, status: States, e: int) -> Iterator[States]:
-    """The states in which a branch is closed and another one of the loop opened."""
+def _exchanged(status: States, e: int, k: int) -> States:
+    """A state in which one branch is closed and another one of the loop opened."""
+    found = status.copy()
+    found[e], found[k] = CLOSED, OPEN
+    return found
+
+
+def _sides(flows: Losses, status: States, e: int) -> tuple[list[int], list[int]]:
+    """Branches of the loop that an open one would close, from either of its ends on, those that may open."""
     flows.loss(status)
-    blocks, edge, way = flows.blocks, flows.trees.edge.copy(), flows.trees.way.copy()
-    paths = [_path(blocks, edge, way, int(end[e])) for end in (blocks.fr, blocks.to)]
-    for other in set(paths[0]) ^ set(paths[1]):
-        if blocks.movable[other]:
-            found = status.copy()
-            found[e], found[other] = CLOSED, OPEN
-            yield found
+    blocks, edge, way = flows.blocks, flows.trees.edge, flows.trees.way
+    one, two = (_path(blocks, edge, way, int(end[e])) for end in (blocks.fr, blocks.to))
+    shared = set(one) & set(two)
+    one, two = ([k for k in side if k not in shared and blocks.movable[k]] for side in (one, two))
+    return one, two
 
 
 def _path(blocks: Blocks, edge: Ints, way: Ints, bus: int) -> list[int]:
