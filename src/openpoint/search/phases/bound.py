@@ -185,38 +185,52 @@ def _square(
 ) -> bool:
     """K and M⁻¹ of a branch, a += Tᴴ N T + ¼ Kᴴ M⁻¹ K, N = `n` if closed; False where M is not positive definite."""
     z, t, w, x = blocks.z[r, e], blocks.ratio[r, e], found.room[0], found.room[1]
-    m, k = found.room[2], found.k[e]
+    m, k, inverse, plain = found.room[2], found.k[e], found.inverse[e], blocks.plain[e]
     for i in range(3):
-        for j in range(3):
+        for j in range(i + 1):
             m[i, j] = 0.5 * ((1.0 + hb[i]) * z[i, j] + ((1.0 + hb[j]) * z[j, i]).conjugate())
-            k[i, j] = t[i, j] * ha[j] - hb[i] * t[i, j]
+        for j in range(3):
+            k[i, j] = t[i, j] * ha[j] - hb[i] * t[i, j] if not plain else ha[i] - hb[i] if i == j else 0j
     if closed:
         multiply_adjoint(z, n, w)
-        multiply(w, z, x)
         for i in range(3):
-            for j in range(3):
-                m[i, j] -= 0.5 * (x[i, j] + x[j, i].conjugate())
-        multiply(w, t, x)
-        for i in range(3):
-            for j in range(3):
-                k[i, j] += 2.0 * x[i, j]
-        multiply(n, t, w)
-        multiply_adjoint(t, w, x)
-        for i in range(3):
-            for j in range(3):
-                a[i, j] += 0.5 * (x[i, j] + x[j, i].conjugate())
+            for j in range(i + 1):
+                m[i, j] -= w[i, 0] * z[0, j] + w[i, 1] * z[1, j] + w[i, 2] * z[2, j]
+        if plain:
+            for i in range(3):
+                for j in range(3):
+                    k[i, j] += 2.0 * w[i, j]
+                    a[i, j] += n[i, j]
+        else:
+            multiply(w, t, x)
+            for i in range(3):
+                for j in range(3):
+                    k[i, j] += 2.0 * x[i, j]
+            multiply(n, t, w)
+            multiply_adjoint(t, w, x)
+            for i in range(3):
+                for j in range(3):
+                    a[i, j] += 0.5 * (x[i, j] + x[j, i].conjugate())
     for i in range(3):
         if not blocks.carries[e, i]:
             for j in range(3):
                 m[i, j] = m[j, i] = k[i, j] = 0j
             m[i, i] = 1.0 + 0j
-    if not invert_positive(m, found.inverse[e]):
+    if not invert_positive(m, inverse):
         return False
-    multiply(found.inverse[e], k, w)
-    multiply_adjoint(k, w, x)
+    if plain and not closed:  # K is diagonal
+        for i in range(3):
+            for j in range(3):
+                a[i, j] += 0.25 * k[i, i].conjugate() * inverse[i, j] * k[j, j]
+        return True
+    multiply(inverse, k, w)
     for i in range(3):
-        for j in range(3):
-            a[i, j] += 0.125 * (x[i, j] + x[j, i].conjugate())
+        c, d, f = k[0, i].conjugate(), k[1, i].conjugate(), k[2, i].conjugate()
+        for j in range(i):
+            y = 0.25 * (c * w[0, j] + d * w[1, j] + f * w[2, j])
+            a[i, j] += y
+            a[j, i] += y.conjugate()
+        a[i, i] += 0.25 * (c * w[0, i] + d * w[1, i] + f * w[2, i]).real
     return True
 
 
@@ -304,8 +318,9 @@ def lower(blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: T
         if status[e] == OPEN:
             continue
         a, b, decided = blocks.fr[e], blocks.to[e], status[e] != UNDECIDED
-        _shunt(blocks.y_fr[e], h[a], 1.0, found.a[a], found.room[0], decided)
-        _shunt(blocks.y_to[e], h[b], 1.0, found.a[b], found.room[0], decided)
+        if blocks.shunted[e]:
+            _shunt(blocks.y_fr[e], h[a], 1.0, found.a[a], found.room[0], decided)
+            _shunt(blocks.y_to[e], h[b], 1.0, found.a[b], found.room[0], decided)
         if status[e] != CLOSED:  # of one that closes a loop the voltage law is not used, which is valid
             rise = 0.0
             for j in range(3):
@@ -353,7 +368,7 @@ def _greatest(a: Complexes, has: Bools, b: int, box: Floats, room: Complexes, to
             turn = 1.0 + 0j if j == k else complex(-0.5, -half) if (k - j) % 3 == 1 else complex(-0.5, half)
             w[j, k] = 0.5 * turn * (a[j, k] + a[k, j].conjugate()) if has[b, j] and has[b, k] else 0j
             row[j] += w[j, k]
-            size += abs(w[j, k])
+            size += w[j, k].real ** 2 + w[j, k].imag ** 2
     low, high = math.inf, -math.inf
     trace = norm = 0.0  # of two eigenvalues at most, whose squares sum to that of the norm
     for j in range(3):
@@ -365,11 +380,19 @@ def _greatest(a: Complexes, has: Bools, b: int, box: Floats, room: Complexes, to
                 if has[b, k]:
                     w[j, k] += complex(0.0, (row[k].imag - row[j].imag) / n)
                     norm += w[j, k].real ** 2 + w[j, k].imag ** 2
-    most = max(0.5 * trace + math.sqrt(max(0.5 * norm - 0.25 * trace * trace, 0.0) + 1e-14 * size * size), 0.0)
+    most = max(0.5 * trace + math.sqrt(max(0.5 * norm - 0.25 * trace * trace, 0.0) + 1e-13 * size), 0.0)
     least, sine = -most * (n - 1) / n, math.sin(math.radians(0.5 * box[8]))
     angles = 4.0 * (n - 1) / n * sine * (most * sine + high - low)
+    longest, shortest = 0.0, math.inf
+    for j in range(3):
+        if has[b, j]:
+            longest, shortest = max(longest, box[3 + j]), min(shortest, box[j])
+    across, first = most * (n - 1) / n * (longest - shortest) ** 2, 7
+    for j in range(3):
+        if has[b, j] and not max(row[j].real, least) * (box[3 + j] ** 2 - box[j] ** 2) >= across:
+            first = 0
     best = -math.inf
-    for corner in range(8):
+    for corner in range(first, 8):  # the last alone where each magnitude that is less takes more than differences add
         value = longest = 0.0
         for j in range(3):
             x = box[j + 3 * ((corner >> j) & 1)]

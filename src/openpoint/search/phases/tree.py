@@ -33,7 +33,7 @@ from openpoint.search.phases.states import (
 from openpoint.search.tree import Queue
 from openpoint.twostage.workers.pool import never
 
-ROOT_ROUNDS, ROUNDS = 12, 3
+ROOT_ROUNDS, ROUNDS = 12, 2
 """Rounds of the fixed point at the first node, and at others."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
