@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from openpoint.search.phases.states import (
 from openpoint.search.tree import Queue
 from openpoint.twostage.workers.pool import never
 
-ROOT_ROUNDS, ROUNDS = 12, 2
+ROOT_ROUNDS, ROUNDS = 12, 3
 """Rounds of the fixed point at the first node, and at others."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
