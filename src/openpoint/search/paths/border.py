@@ -14,10 +14,10 @@ by z_j. So what is missing in the balance of j over all parts, and one less the 
 supergradient of L: parts that were searched apart disagree there, where two of them feed j or none does. Inner
 multipliers are only near their best ones, and so are slopes; the bound does not depend on these.
 
-**Steps** are as long as Polyak (1969) makes them, towards a level `ahead` of the best bound. They follow the sum of the
-supergradient and a share of the last direction (Camerini, Fratta, Maffioli 1975), in the metric of the junctions'
-Laplacian for y and μ, and in one number for z, by which the first step goes as far for z as for these two together.
-After some steps that do not raise the bound the level is halfway nearer, and steps begin anew at the best prices.
+**Steps** go to the nearest prices at which what parts may add at most, by all that was seen of each of them, reaches a
+level `ahead` of the best bound (`openpoint.search.paths.bundle`). Distances are those of the diagonal of the junctions'
+metric for y and μ, and of one number for z, by which the first slope goes as far for z as for these two together. After
+some steps that do not raise the bound, and where no prices reach the level, it is halfway nearer.
 
 Parts of the paths, searched one by one: what each of them adds to the path bound.
 
@@ -68,6 +68,7 @@ from openpoint.search.kernel.arrays import Model
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork, metric_of, path_work_for
 from openpoint.search.paths.bound import HUGE
+from openpoint.search.paths.bundle import Bundle
 from openpoint.search.paths.search import PartNodes, part_nodes, search_part
 
 
@@ -205,10 +206,8 @@ def _indices(values: Ints) -> Indices:
 
 STEPS = 100
 """Evaluations of the path bound before the parts, at most."""
-KEPT = 0.9
-"""Share of the last direction in the next one."""
-IN_VAIN = 8
-"""Steps in a row that do not raise the bound after which the level is nearer."""
+IN_VAIN, LITTLE = 3, 1e-3
+"""Steps in a row after which the level is nearer if none raises the bound by such a share of the way to it."""
 SHORTEST = 1e-4
 """Distance of the level at which steps end, as a share of the way."""
 INNER = 0.02
@@ -225,10 +224,6 @@ class Prices:
 
     def __add__(self, other: Prices) -> Prices:
         return Prices(self.y + other.y, self.mu + other.mu, self.z + other.z)
-
-    def times(self, share: float) -> Prices:
-        """A part of it."""
-        return Prices(share * self.y, share * self.mu, share * self.z)
 
     def dot(self, other: Prices) -> float:
         return float(self.y @ other.y + self.mu @ other.mu + self.z @ other.z)
@@ -286,7 +281,7 @@ class Border:
         self.rest = node.bound - float(p @ of.y + q @ of.mu)
         for part in self.parts:
             self.rest -= part.given(of.y, of.mu, slice(part.inner)) + float(of.open_cost[part.some].sum())
-        self.metric = paths.metric[np.ix_(at, at)]
+        self._order, self._size = at, np.sqrt(np.diag(paths.metric)[at])
         begin = Prices(of.y, of.mu, np.zeros(size + 1)) if begin is None else begin
         self.prices = Prices(begin.y.copy(), begin.mu.copy(), np.where(self.at, begin.z, 0.0))
 
@@ -306,43 +301,67 @@ class Border:
                 where a gap is allowed, and would make steps too short.
         """
         way, huge = cutoff - self.node.bound if way is None else way, HUGE * cutoff if huge is None else huge
-        level, vain, weight = ahead * way, 0, 0.0
-        last, kept = None, (self.prices, self.missing)
+        level, vain, bundle = ahead * way, 0, None
+        centre, begun = self.prices, self.best
         while level > SHORTEST * way:
-            value, slope = self.rest + self.prices.dot(self.missing), self.missing
-            toll = self.tolls()
+            value, toll, found = self.rest + self.prices.dot(self.missing), self.tolls(), list[tuple[float, Prices]]()
             for part in self.parts:
                 least = part.least(self.prices.y, self.prices.mu, toll, huge, INNER * way, nodes)
-                value += least - part.given(self.prices.y, self.prices.mu, slice(part.inner, None))
+                adds = least - part.given(self.prices.y, self.prices.mu, slice(part.inner, None))
+                value += adds
                 if not np.isfinite(value):
                     yield value
                     return
-                slope = slope + self._slope(part)
+                found.append((adds, self._slope(part)))
                 yield -np.inf
+            vain = 0 if value > self.best + LITTLE * level else vain + 1
             if value > self.best:
-                self.best, vain, kept = value, 0, (self.prices, slope)
-            else:
-                vain += 1
+                self.best, centre = value, self.prices
             yield value
             if value >= cutoff:
                 return
-            if vain == IN_VAIN:
-                level, vain, value, last = 0.5 * level, 0, self.best, None
-                self.prices, slope = kept
-            uphill = self._possible(slope)
-            last = uphill if last is None else uphill + last.times(KEPT)
-            step = Prices(self._scaled(last.y), self._scaled(last.mu), weight * last.z)
-            if weight == 0.0:
-                weight = step.dot(last) / max(1.0, float(last.z @ last.z))
-                step = replace(step, z=weight * last.z)
-            norm = step.dot(last)
-            if norm <= 0.0:
+            if not len(self._order):
                 break
-            moved = self.prices + step.times((self.best + level - value) / norm)
-            self.prices = replace(moved, y=np.maximum(0.0, moved.y), mu=np.maximum(0.0, moved.mu))
-        self.prices = kept[0]
+            bundle = self._bundle(found, way) if bundle is None else bundle
+            for k, (adds, slope) in enumerate(found):
+                bundle.add(k, adds, self._at_border(slope), self._at_border(self.prices))
+            level, vain = (0.5 * level, 0) if vain == IN_VAIN else (level, vain)
+            moved = None
+            while moved is None and level > SHORTEST * way:
+                moved = bundle.nearest(self._at_border(centre), self.best + level - self.rest)
+                level = 0.5 * level if moved is None else level
+            if moved is None and self.best > begun + LITTLE * way:  # cuts are about true: some may exclude better ones
+                level, bundle, begun, moved = ahead * way, None, self.best, self._at_border(centre)
+            if moved is not None:
+                self.prices = self._moved(centre, moved)
+        self.prices = centre
         for part in self.parts:
             part.leave(self.prices.y, self.prices.mu)
+
+    def _bundle(self, found: list[tuple[float, Prices]], way: float) -> Bundle:
+        """The bundle of the first slopes, in units of the way."""
+        whole = self.missing
+        for _, slope in found:
+            whole = whole + slope
+        y, mu, z = np.split(self._at_border(whole), 3)
+        far = float((self._size * y) @ (self._size * y) + (self._size * mu) @ (self._size * mu))
+        of_z = np.full(len(z), np.sqrt(far / max(1.0, float(z @ z))))
+        size = np.concatenate([self._size, self._size, of_z])
+        floor = np.repeat([0.0, 0.0, -np.inf], len(z))
+        return Bundle(len(found), way, size, floor, self._at_border(self.missing))
+
+    def _at_border(self, prices: Prices) -> Floats:
+        """(3 B) y, μ and z of the junctions at the border."""
+        return np.concatenate([prices.y[self._order], prices.mu[self._order], prices.z[self._order]])
+
+    def _moved(self, centre: Prices, at_border: Floats) -> Prices:
+        """Prices with others (3 B) at the border."""
+        parts = []
+        for of, values in zip((centre.y, centre.mu, centre.z), np.split(at_border, 3), strict=True):
+            moved = of.copy()
+            moved[self._order] = values
+            parts.append(moved)
+        return Prices(*parts)
 
     def _slope(self, part: Part) -> Prices:
         """That of the least cost of a part, less the loads at its border, where it was searched last."""
@@ -357,17 +376,3 @@ class Border:
         np.subtract.at(z, self.node.head[arcs[closed]], 1.0)
         z[~self.at] = 0.0
         return Prices(y, mu, z)
-
-    def _possible(self, slope: Prices) -> Prices:
-        """A slope without what would lower a multiplier of 0."""
-        y, mu = self.prices.y, self.prices.mu
-        return replace(
-            slope,
-            y=np.where((y <= 0.0) & (slope.y < 0.0), 0.0, slope.y),
-            mu=np.where((mu <= 0.0) & (slope.mu < 0.0), 0.0, slope.mu),
-        )
-
-    def _scaled(self, slope: Floats) -> Floats:
-        scaled = np.zeros(len(slope))
-        scaled[self.at] = self.metric @ slope[self.at]
-        return scaled
