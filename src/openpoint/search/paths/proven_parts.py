@@ -174,11 +174,11 @@ def prices_of(paths: Paths, work: PathWork) -> Prices:
     return Prices(work.y.copy(), work.mu.copy(), sets)
 
 
-MOST, NODES, AHEAD = 160, 1000, 0.05
-"""Paths of a part and nodes in its search, at most, and how far ahead the first level is for the prices at the border
-(`openpoint.search.paths.border`)."""
-ROUNDS = 10
-"""Rounds of prices before the trees grow: nothing more is proven meanwhile, and 10,476 buses take 5 s for each."""
+WHOLE, MOST, NODES, AHEAD = 160, 64, 1000, 0.05
+"""Paths that are one part, at most; else paths of a part and nodes in its search, at most, and how far ahead the first
+level is for the prices at the border (`openpoint.search.paths.border`)."""
+SMALL = 32
+"""Paths of a part, at most, while prices are found."""
 FEWEST = 8
 """Nodes of the search of a part where its tree is to do the same."""
 FEW = 500
@@ -259,22 +259,20 @@ class ProvenParts:
         if not np.isfinite(begun):
             return
         lost = self.paths.r * np.maximum(of.flow_p[0::2], of.flow_p[1::2]) ** 2
-        parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), MOST)
+        weight = lost + 1e-9 * max(float(lost.max()), 1e-12)
+        parts = parts_of(self.paths, weight, WHOLE if len(self.paths.u) <= WHOLE else MOST)
         if not parts:  # all paths are between sources: the first node has nothing that parts could add
             return
-        border = Border(self.model, self.paths, node_of(self.paths, of, work.status, begun), parts)
+        node = node_of(self.paths, of, work.status, begun)
+        border = Border(self.model, self.paths, node, parts)
         held, gap = prices_of(self.paths, of), max(cutoff - begun, FAR * cutoff)
         # What a search has that is stopped soon.
         if not self._planted(border, held, (of, work.status), INNER * gap, FEWEST):
             return
-        if len(parts) > 1:
-            rounds = 0
-            for value in border.rounds(begun + gap, AHEAD, NODES, self.huge):
-                rounds += value > -np.inf
-                if rounds >= ROUNDS and value == border.best:
-                    break
-                yield True
-            prices = held.moved(border.prices.y, border.prices.mu, border.prices.z)
+        if len(parts) > 1:  # with the prices of small parts larger ones add no less
+            priced = Border(self.model, self.paths, node, parts_of(self.paths, weight, SMALL))
+            yield from (True for _ in priced.rounds(begun + gap, AHEAD, NODES, self.huge))
+            prices = held.moved(priced.prices.y, priced.prices.mu, priced.prices.z)
             self._planted(border, prices, (of, work.status), INNER * gap, NODES)
         words = "%d parts of the paths begin at %.5g %% of the cutoff at the first node, where there were %.5g %%"
         _LOG.info(words, len(parts), 100.0 * self.bound / cutoff, 100.0 * begun / cutoff)
