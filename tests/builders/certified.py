@@ -79,10 +79,7 @@ def _parts(seed: int, path: Path) -> Question | None:
     rng = np.random.default_rng([seed, 73])
     most = int(rng.integers(2, 5))
     network = random_meshes(rng, [(), ("locks",), ("stiff",), ("low", "locks")][seed % 4])
-    with (
-        patch("openpoint.search.paths.proven_parts.FEW", 0),
-        patch("openpoint.search.paths.proven_parts.MOST", most),
-    ):
+    with patch.multiple("openpoint.search.paths.proven_parts", FEW=0, WHOLE=0, MOST=most, SMALL=most):
         search_topologies(network, gap=float(rng.choice([1e-3, 0.02, 0.1, 0.2])), certificate=path)
     return Question.of(network)
 

@@ -63,7 +63,8 @@ class Written:
 def always_by_parts(patch: pytest.MonkeyPatch, most: int) -> None:
     """Every search for a certificate tries parts of so many paths, on small grids, too."""
     patch.setattr("openpoint.search.paths.proven_parts.FEW", 0)
-    patch.setattr("openpoint.search.paths.proven_parts.MOST", most)
+    for name, value in (("WHOLE", 0), ("MOST", most), ("SMALL", most)):
+        patch.setattr(f"openpoint.search.paths.proven_parts.{name}", value)
 
 
 @pytest.fixture(scope="module")
