@@ -209,4 +209,4 @@ def test_voltages_without_limits_are_told_beside_the_figures() -> None:
     assert f"{free.v_min_pu:.4f} to {free.v_max_pu:.4f} pu" in "".join(free.notes)
     kept = openpoint.dispatch("baran33-devices", limits=Limits(v_min_pu=0.95, v_max_pu=1.05), free="taps,capacitors")
     switched = openpoint.dispatch("baran33-devices", limits=Limits(voltage=False), free="topology")
-    assert not any("voltage limit" in note for note in (*kept.notes, *switched.notes))
+    assert not any("upper voltage limit" in note for note in (*kept.notes, *switched.notes))
