@@ -35,6 +35,9 @@ from openpoint.twostage.workers.pool import never
 
 ROOT_ROUNDS, ROUNDS = 12, 3
 """Rounds of the fixed point at the first node, and at others."""
+PAYS, PACE = 4, 16
+"""Branches are probed at each node, where an estimate says that it pays, while one of so many probes closes its branch;
+else all of them at one node in so many, and the others divide where the current is greatest."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
 MANY, TRIED = 200_000, 5
@@ -330,13 +333,15 @@ class PhaseTree:
                     return True
             else:
                 first = status == UNDECIDED
-            if (of_all := self._core.unsampled) is not None:
-                chosen = int(np.argmax(np.where(first, of_all.current[self._core.branch], -1.0)))
+            of_all, pays = self._core.unsampled, self._fixed * PAYS >= self._probed
+            if of_all is not None or not (pays or self.nodes % PACE == 0):
+                i = np.linalg.norm(self._trees.i, axis=1) if of_all is None else of_all.current[self._core.branch]
+                chosen = int(np.argmax(np.where(first, i, -1.0)))
                 value[chosen], stepped[:] = -math.inf, h
                 break
             enough = self._enough(status)
             tools = self._trees, self._squares, self._pattern, self._graph, value, guess
-            fixed = probe(self.blocks, status, self.priority, h, enough, PROBE_SHARE, *tools)
+            fixed = probe(self.blocks, status, self.priority, h, enough, PROBE_SHARE if pays else 0.0, *tools)
             self._probed += int((value > -math.inf).sum())
             if fixed < 0:
                 self._queue.done(self.cutoff)
