@@ -174,9 +174,9 @@ def _phases() -> None:
         reconfigure(
             files.load("ieee13-microgrids"), method=TopologySearch(), limits=Limits(voltage=False, current=False)
         )
-        # One with more radial states than are swept at a node.
+        # One with more radial states than are swept at a node, and with nodes to divide.
         one = _of_one_phase(_mesh(4, 4))
-        answer = reconfigure(one, method=TopologySearch(gap=0.2))
+        answer = reconfigure(one, method=TopologySearch(gap=0.02))
         # The checker bounds flows in the core after many of the whole grid.
         model, today = _model(answer.grid_after or one)
         checker, status = Checker(model.blocks), status_of(model, today)
